@@ -1,0 +1,39 @@
+//! What a source hands over, and what becomes of it: the one road from every source into the journal.
+
+use std::time::Instant;
+
+use highwater_dataflow::{EventTime, PartitionId};
+use highwater_model::Envelope;
+
+/// One piece of input with its raw bytes, decoded at the door so that the sender can be told at once.
+#[derive(Clone, Debug)]
+pub struct Intake {
+    /// The bytes as they came: the journal keeps these.
+    pub raw: Vec<u8>,
+    /// How `raw` is decoded again on replay.
+    pub codec: Codec,
+    /// Place in the source (file offset, line, broker offset), for dead letters and resumption.
+    pub position: u64,
+    /// The decoded event, or why it could not be one (a dead letter).
+    pub decoded: Result<Envelope, String>,
+}
+
+/// A group of intakes of one partition that is journaled, and acknowledged, as a whole.
+#[derive(Debug)]
+pub struct Delivery {
+    pub partition: PartitionId,
+    pub items: Vec<Intake>,
+    /// When the first byte came in; for latency only.
+    pub received: Instant,
+    /// What the source's clock said, ms UTC: wall clock for live sources, simulated for replays. Journaled; the
+    /// future guard compares event times with it.
+    pub received_at: EventTime,
+}
+
+/// The decoder of a record's raw bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Codec {
+    /// The product's own JSON events (`highwater_model::decode`).
+    Native = 1,
+}
