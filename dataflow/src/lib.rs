@@ -1,15 +1,27 @@
 //! The engine: Beam's model over differential collections. The only crate that names timely and differential.
 
+pub mod admit;
 pub mod alert;
 pub mod clock;
+mod closed;
+pub mod events;
+pub mod graph;
 pub mod latency;
+pub mod runtime;
 pub mod signal;
+pub mod table;
 pub mod time;
 pub mod view;
+pub mod watermark;
 
+pub use admit::{Admission, Horizons, Reason, Refused};
 pub use alert::{Incident, Notification, Step};
 pub use clock::Clock;
+pub use events::Events;
+pub use graph::Graph;
+pub use runtime::{Batch, Options, Runtime};
 pub use signal::{PartitionId, Signal};
+pub use table::Table;
 pub use time::{BEGINNING, Epoch, EventTime, FOREVER, Millis, Point, Span};
 
 /// What a collection may hold: anything that can be ordered, hashed, exchanged between workers and kept.

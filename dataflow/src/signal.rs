@@ -17,4 +17,6 @@ pub enum Signal {
     Idle { partition: PartitionId },
     /// Quiet time: when every partition is idle, no event before `bound` is expected from anywhere.
     Clock { bound: EventTime },
+    /// Nothing but the passing of processing time: operators that wait for it look at the epoch.
+    Tick,
 }

@@ -1,0 +1,153 @@
+//! Tables: the collections that queries are written over.
+
+use differential_dataflow::operators::{CountTotal, ThresholdTotal};
+use differential_dataflow::{AsCollection, VecCollection};
+use timely::dataflow::{Scope, StreamVec};
+
+use crate::Datum;
+use crate::time::{Epoch, EventTime};
+
+/// A change to a table: a row, the epoch in which it changes, and by how many copies.
+pub(crate) type Change<D> = (D, Epoch, isize);
+
+/// The watermark as a broadcast stream: one value per epoch in which it advances, on every worker.
+pub(crate) type Watermarks<'s> = StreamVec<'s, Epoch, EventTime>;
+
+/// Rows that change by epoch: a differential collection that knows the watermark.
+///
+/// Every method is deterministic in the table's contents: the order in which rows arrived never shows. A fork is a
+/// visible `.clone()`. Stateful methods take a name, under which metrics and checkpoints know them.
+pub struct Table<'s, D: Datum> {
+    pub(crate) changes: StreamVec<'s, Epoch, Change<D>>,
+    pub(crate) watermarks: Watermarks<'s>,
+}
+
+impl<D: Datum> Clone for Table<'_, D> {
+    fn clone(&self) -> Self {
+        Table { changes: self.changes.clone(), watermarks: self.watermarks.clone() }
+    }
+}
+
+impl<'s, D: Datum> Table<'s, D> {
+    pub(crate) fn new(
+        changes: StreamVec<'s, Epoch, Change<D>>,
+        watermarks: Watermarks<'s>,
+    ) -> Self {
+        Table { changes, watermarks }
+    }
+
+    pub(crate) fn scope(&self) -> Scope<'s, Epoch> {
+        self.changes.scope()
+    }
+
+    fn collection(self) -> VecCollection<'s, Epoch, D, isize> {
+        self.changes.as_collection()
+    }
+
+    fn lift<E: Datum>(
+        self,
+        f: impl FnOnce(VecCollection<'s, Epoch, D, isize>) -> VecCollection<'s, Epoch, E, isize>,
+    ) -> Table<'s, E> {
+        let watermarks = self.watermarks.clone();
+        Table { changes: f(self.collection()).inner, watermarks }
+    }
+
+    /// Each row transformed.
+    pub fn map<E: Datum>(self, f: impl Fn(D) -> E + 'static) -> Table<'s, E> {
+        self.lift(|c| c.map(f))
+    }
+
+    /// Each row transformed into any number of rows.
+    pub fn flat_map<E: Datum, I>(self, f: impl Fn(D) -> I + 'static) -> Table<'s, E>
+    where
+        I: IntoIterator<Item = E>,
+    {
+        self.lift(|c| c.flat_map(f))
+    }
+
+    /// The rows for which `keep` holds.
+    pub fn filter(self, keep: impl Fn(&D) -> bool + 'static) -> Self {
+        self.lift(|c| c.filter(keep))
+    }
+
+    /// The rows of both.
+    pub fn concat(self, other: Self) -> Self {
+        self.lift(|c| c.concat(other.collection()))
+    }
+
+    /// Every insertion a retraction and the other way round: `a.concat(b.negate())` is `a` without `b`.
+    pub fn negate(self) -> Self {
+        self.lift(VecCollection::negate)
+    }
+
+    /// Changes that cancel within an epoch removed.
+    pub fn consolidate(self) -> Self {
+        self.lift(VecCollection::consolidate)
+    }
+
+    /// Each row once. State: one entry per distinct row, gone when its last copy is retracted.
+    pub fn distinct(self) -> Self {
+        self.lift(|c| c.distinct_total())
+    }
+
+    /// Rows with how often they occur. State: as [`Table::distinct`].
+    pub fn count(self) -> Table<'s, (D, isize)> {
+        self.lift(|c| c.count_total())
+    }
+
+    /// Calls `look` with every change: `(row, epoch, difference)`.
+    pub fn inspect(self, look: impl Fn(&D, Epoch, isize) + 'static) -> Self {
+        self.lift(|c| c.inspect(move |(row, epoch, diff)| look(row, *epoch, *diff)))
+    }
+}
+
+impl<'s, K: Datum, V: Datum> Table<'s, (K, V)> {
+    /// Rows under new keys.
+    pub fn with_keys<L: Datum>(self, f: impl Fn(&K, &V) -> L + 'static) -> Table<'s, (L, V)> {
+        self.map(move |(k, v)| (f(&k, &v), v))
+    }
+
+    /// Values transformed, keys kept.
+    pub fn map_values<W: Datum>(self, f: impl Fn(&K, V) -> W + 'static) -> Table<'s, (K, W)> {
+        self.map(move |(k, v)| {
+            let w = f(&k, v);
+            (k, w)
+        })
+    }
+
+    /// All pairs of rows with the same key. State: both sides; shrinks as their rows are retracted.
+    pub fn join<W: Datum, O: Datum>(
+        self,
+        other: Table<'s, (K, W)>,
+        f: impl Fn(&K, &V, &W) -> O + 'static,
+    ) -> Table<'s, O> {
+        self.lift(|c| c.join_map(other.collection(), f))
+    }
+
+    /// Rows whose key is present in `other`, once per row of `other`.
+    pub fn semijoin(self, other: Table<'s, K>) -> Self {
+        self.lift(|c| c.semijoin(other.collection()))
+    }
+
+    /// Rows whose key is absent from `other` (a distinct table).
+    pub fn antijoin(self, other: Table<'s, K>) -> Self {
+        self.lift(|c| c.antijoin(other.collection()))
+    }
+
+    /// How many rows each key has; keys without rows have none. State: one entry per key with rows.
+    pub fn count_per_key(self) -> Table<'s, (K, isize)> {
+        self.map(|(k, _)| k).count()
+    }
+
+    /// Recomputes a key's output from all of its values (sorted, with multiplicities) whenever one changes.
+    ///
+    /// State: the input and the output, shrinking as rows are retracted. Costs the group on every change: keep groups
+    /// small, or use an aggregate that rides in the difference.
+    pub fn reduce<W: Datum>(
+        self,
+        name: &str,
+        f: impl Fn(&K, &[(&V, isize)], &mut Vec<(W, isize)>) + 'static,
+    ) -> Table<'s, (K, W)> {
+        self.lift(|c| c.reduce_named(name, f))
+    }
+}

@@ -1,0 +1,118 @@
+//! The watermark: the minimum over partitions of what they still expect, as a function of the epoch.
+
+use std::collections::BTreeMap;
+
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::operators::Operator;
+use timely::dataflow::operators::vec::Broadcast;
+
+use crate::signal::{PartitionId, Signal};
+use crate::table::Watermarks;
+use crate::time::{BEGINNING, Epoch, EventTime};
+
+/// Event-time progress of all partitions, folded into one monotone watermark.
+///
+/// State: one entry per partition ever seen (they are configuration, not data).
+#[derive(Debug, Default)]
+pub struct Progress {
+    partitions: BTreeMap<PartitionId, Held>,
+    clock: Option<EventTime>,
+    watermark: Option<EventTime>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Held {
+    bound: EventTime,
+    idle: bool,
+}
+
+impl Progress {
+    pub fn watermark(&self) -> EventTime {
+        self.watermark.unwrap_or(BEGINNING)
+    }
+
+    /// Takes one statement in.
+    pub fn apply(&mut self, signal: Signal) {
+        match signal {
+            Signal::Bound { partition, bound } => {
+                let held = self.partitions.entry(partition).or_insert(Held { bound, idle: false });
+                held.bound = held.bound.max(bound);
+                held.idle = false;
+            }
+            Signal::Idle { partition } => {
+                let held = self
+                    .partitions
+                    .entry(partition)
+                    .or_insert(Held { bound: BEGINNING, idle: true });
+                held.idle = true;
+            }
+            Signal::Clock { bound } => {
+                self.clock = Some(self.clock.map_or(bound, |clock| clock.max(bound)));
+            }
+            Signal::Tick => {}
+        }
+    }
+
+    /// Advances the watermark to what the statements so far allow; `Some` if it moved.
+    ///
+    /// Speaking partitions decide by their minimum. When none speaks (all idle) the clock decides. A partition that
+    /// returns behind the watermark does not move it back: its events are judged by allowed lateness.
+    pub fn advance(&mut self) -> Option<EventTime> {
+        let speaking = self.partitions.values().filter(|held| !held.idle);
+        let running = speaking.clone().map(|held| held.bound).filter(|&b| b < EventTime::MAX).min();
+        let ended = speaking.map(|held| held.bound).min();
+        let candidate = running.or(match (ended, self.clock) {
+            // All that still speak have ended; live ones may merely be idle, and then the clock goes on.
+            (Some(end), None) if self.partitions.values().all(|held| !held.idle) => Some(end),
+            (_, clock) => clock,
+        })?;
+        if candidate <= self.watermark() {
+            return None;
+        }
+        self.watermark = Some(candidate);
+        Some(candidate)
+    }
+
+    /// The partition that holds the watermark back, with its bound; `None` when nobody speaks.
+    pub fn holding(&self) -> Option<(PartitionId, EventTime)> {
+        let speaking = self.partitions.iter().filter(|(_, held)| !held.idle);
+        speaking.map(|(&id, held)| (id, held.bound)).min_by_key(|&(id, bound)| (bound, id))
+    }
+
+    /// Every partition with its bound and whether it is idle.
+    pub fn partitions(&self) -> impl Iterator<Item = (PartitionId, EventTime, bool)> + '_ {
+        self.partitions.iter().map(|(&id, held)| (id, held.bound, held.idle))
+    }
+}
+
+/// Gathers all signals at worker 0 and tells every worker how the watermark advances, epoch by epoch.
+///
+/// A tick repeats the current one, so that operators waiting for processing time are woken.
+pub(crate) fn watermarks<'s>(signals: StreamVec<'s, Epoch, Signal>) -> Watermarks<'s> {
+    let mut waiting = BTreeMap::new();
+    let mut progress = Progress::default();
+    signals
+        .unary_frontier(Exchange::new(|_: &Signal| 0), "Watermark", move |_, _| {
+            move |(input, frontier), output| {
+                input.for_each(|cap, data| {
+                    let (_, signals) = waiting
+                        .entry(*cap.time())
+                        .or_insert_with(|| (cap.retain(0), Vec::<Signal>::new()));
+                    signals.append(data);
+                });
+                while let Some(entry) = waiting.first_entry() {
+                    if frontier.less_equal(entry.key()) {
+                        break;
+                    }
+                    let (capability, signals) = entry.remove();
+                    let ticked = signals.contains(&Signal::Tick);
+                    signals.into_iter().for_each(|signal| progress.apply(signal));
+                    if progress.advance().is_some() || ticked {
+                        output.session(&capability).give(progress.watermark());
+                    }
+                }
+            }
+        })
+        .broadcast()
+}
