@@ -2,11 +2,20 @@
 
 pub mod admit;
 pub mod alert;
+pub mod alerts;
 pub mod clock;
 mod closed;
+mod diff;
+pub mod episodes;
 pub mod events;
 pub mod graph;
+mod hold;
+mod intervals;
+mod keyed;
 pub mod latency;
+mod latest;
+pub mod overlap;
+pub mod overlay;
 pub mod runtime;
 pub mod signal;
 pub mod table;
@@ -16,9 +25,12 @@ pub mod watermark;
 
 pub use admit::{Admission, Horizons, Reason, Refused};
 pub use alert::{Incident, Notification, Step};
+pub use alerts::{AlertRow, AlertStatus, Alerts};
 pub use clock::Clock;
+pub use episodes::Episode;
 pub use events::Events;
 pub use graph::Graph;
+pub use overlay::{Overlay, Revision, Segment};
 pub use runtime::{Batch, Options, Runtime};
 pub use signal::{PartitionId, Signal};
 pub use table::Table;

@@ -1,0 +1,270 @@
+//! The life of alerts: incidents that come, change and go become opened, amended, resolved and retracted.
+
+use compact_str::{CompactString, format_compact};
+use serde::{Deserialize, Serialize};
+
+use crate::alert::{Incident, Notification, Step};
+use crate::closed::{Out, closed2, route};
+use crate::keyed::Keyed;
+use crate::overlay::Revision;
+use crate::table::{Change, Table};
+use crate::time::{Epoch, EventTime, FOREVER, Millis};
+use crate::view::{Column, Row, Value, View, ViewRow};
+
+/// The state of one alert, a row of the `alerts` view.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct AlertRow {
+    pub alert_id: CompactString,
+    pub rule: CompactString,
+    pub incident: Incident,
+    pub status: AlertStatus,
+    pub revision: u32,
+    /// The epoch in which the latest step became known.
+    pub known: Epoch,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum AlertStatus {
+    Open,
+    Resolved,
+    Retracted,
+}
+
+impl AlertStatus {
+    pub fn name(self) -> &'static str {
+        match self {
+            AlertStatus::Open => "open",
+            AlertStatus::Resolved => "resolved",
+            AlertStatus::Retracted => "retracted",
+        }
+    }
+}
+
+impl ViewRow for AlertRow {
+    const VIEW: &'static View = &View {
+        name: "alerts",
+        doc: "Every alert with its latest state; a retracted one never was true.",
+        key: 1,
+        columns: &[
+            Column::text("alert_id", "rule/scope/start as first known; stable for life"),
+            Column::text("rule", "the rule that raised it"),
+            Column::text("scope", "what it is about: a team, a queue, an agent"),
+            Column::text("status", "open, resolved or retracted"),
+            Column::int("from_ms", "event time at which the condition began, ms UTC"),
+            Column::int("to_ms", "event time at which it ended, ms UTC; null while open"),
+            Column::int("value", "the measured extreme in the rule's unit"),
+            Column::int("threshold", "what it was held against"),
+            Column::text("members", "who took part, comma separated"),
+            Column::int("revision", "how many messages were sent about it"),
+            Column::text("causes", "journal positions of the causing records, comma separated"),
+            Column::int("known_ms", "when the latest step became known, ms UTC"),
+        ],
+    };
+
+    fn cells(&self, row: &mut Row) {
+        let incident = &self.incident;
+        row.extend([
+            Value::from(self.alert_id.clone()),
+            self.rule.clone().into(),
+            incident.scope.clone().into(),
+            self.status.name().into(),
+            incident.from.into(),
+            (incident.to < FOREVER).then_some(incident.to).into(),
+            incident.value.into(),
+            incident.threshold.into(),
+            Value::Text(incident.members.join(", ").into()),
+            i64::from(self.revision).into(),
+            Value::Text(causes(&incident.causes).into()),
+            ((self.known / 1000) as i64).into(),
+        ]);
+    }
+}
+
+fn causes(seqs: &[u64]) -> String {
+    seqs.iter().map(u64::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// The two outputs of [`Table::alerts`].
+pub struct Alerts<'s> {
+    /// One row per alert, with its latest state.
+    pub rows: Table<'s, AlertRow>,
+    /// Every step, once, for the channels.
+    pub messages: Table<'s, Notification>,
+}
+
+impl<'s> Table<'s, Incident> {
+    /// Follows incidents through their lives.
+    ///
+    /// An incident that changes but still overlaps what it was remains the same alert. One that vanishes was never true:
+    /// it is retracted, with the `revisions` (by scope) of the same epoch as the cause. State: alerts that ended within
+    /// `horizon` of the watermark, and open ones; the rows of older ones stay.
+    pub fn alerts(
+        self,
+        rule: &str,
+        revisions: Table<'s, (CompactString, Revision)>,
+        horizon: Millis,
+    ) -> Alerts<'s> {
+        let rule = CompactString::from(rule);
+        let name = format!("Alerts {rule}");
+        let mut scopes: Keyed<CompactString, Vec<AlertRow>> = Keyed::new();
+        let mut due = Vec::new();
+        let (rows, messages) = closed2(
+            self.map(|incident| (incident.scope.clone(), incident)),
+            |(scope, _)| route(scope),
+            revisions,
+            |(scope, _)| route(scope),
+            &name,
+            move |now, changes, revisions, out, messages| {
+                let oldest = now.watermark.saturating_sub(horizon);
+                let mut touched = Vec::new();
+                scopes.group(changes, |slot, scope, alerts, rows| {
+                    touched.push(slot);
+                    let (mut gone, mut come) = (Vec::new(), Vec::new());
+                    for (incident, diff) in rows {
+                        let side = if diff > 0 { &mut come } else { &mut gone };
+                        side.push(incident.clone());
+                    }
+                    let mut shown = revisions.iter().filter(|((of, _), _, _)| of == scope);
+                    let mut life = Life { rule: &rule, epoch: now.epoch, alerts };
+                    life.step(gone, come, &mut shown, out, messages);
+                });
+                due.clear();
+                scopes.due(now.watermark, &mut due);
+                for slot in touched.into_iter().chain(due.iter().copied()) {
+                    let (_, alerts) = scopes.get(slot);
+                    alerts.retain(|alert| alert.over() >= oldest);
+                    let first = alerts.iter().map(AlertRow::over).min();
+                    match first {
+                        None => scopes.remove(slot),
+                        Some(FOREVER) => {}
+                        Some(over) => scopes.wake(slot, over.saturating_add(horizon + 1)),
+                    }
+                }
+            },
+        );
+        Alerts { rows, messages }
+    }
+}
+
+impl AlertRow {
+    /// When nothing can happen to it any more, but for corrections.
+    fn over(&self) -> EventTime {
+        match self.status {
+            AlertStatus::Retracted => self.incident.from,
+            _ => self.incident.to,
+        }
+    }
+}
+
+/// One scope's alerts, in the epoch that changes them.
+struct Life<'a> {
+    rule: &'a CompactString,
+    epoch: Epoch,
+    alerts: &'a mut Vec<AlertRow>,
+}
+
+impl Life<'_> {
+    /// Applies an epoch's net change of incidents: `gone` were known before, `come` are known now.
+    fn step(
+        &mut self,
+        mut gone: Vec<Incident>,
+        mut come: Vec<Incident>,
+        revisions: &mut dyn Iterator<Item = &Change<(CompactString, Revision)>>,
+        rows: &mut Out<AlertRow>,
+        messages: &mut Out<Notification>,
+    ) {
+        gone.sort();
+        come.sort();
+        let mut orphans: Vec<usize> = Vec::new();
+        for incident in &gone {
+            let known = |alert: &AlertRow| {
+                alert.status != AlertStatus::Retracted && alert.incident == *incident
+            };
+            // One that left memory at the horizon is final; nothing more is said of it.
+            orphans.extend(self.alerts.iter().position(known));
+        }
+        for incident in come {
+            let same = orphans.iter().position(|&at| {
+                let was = &self.alerts[at].incident;
+                was.from == incident.from || (was.from < incident.to && incident.from < was.to)
+            });
+            if let Some(same) = same {
+                let at = orphans.remove(same);
+                let ended = self.alerts[at].incident.to == FOREVER && incident.to < FOREVER;
+                let step = if ended { Step::Resolved } else { Step::Amended };
+                self.tell(at, step, incident, rows, messages);
+            } else {
+                let at = self.open(&incident);
+                let open = Incident { to: FOREVER, ..incident.clone() };
+                // Known only once it was over: it opens and resolves in one breath, so that receivers can pair them.
+                if incident.to < FOREVER {
+                    self.tell(at, Step::Opened, open, rows, messages);
+                    self.tell(at, Step::Resolved, incident, rows, messages);
+                } else {
+                    self.tell(at, Step::Opened, incident, rows, messages);
+                }
+            }
+        }
+        if orphans.is_empty() {
+            return;
+        }
+        let mut causes: Vec<u64> = revisions.map(|((_, revision), _, _)| revision.seq).collect();
+        causes.sort_unstable();
+        causes.dedup();
+        for at in orphans {
+            let incident = Incident { causes: causes.clone(), ..self.alerts[at].incident.clone() };
+            self.tell(at, Step::Retracted, incident, rows, messages);
+        }
+    }
+
+    /// A new alert for `incident`, or the retracted one of the same name, come true again.
+    fn open(&mut self, incident: &Incident) -> usize {
+        let alert_id = format_compact!("{}/{}/{}", self.rule, incident.scope, incident.from);
+        if let Some(at) = self.alerts.iter().position(|alert| alert.alert_id == alert_id) {
+            return at;
+        }
+        self.alerts.push(AlertRow {
+            alert_id,
+            rule: self.rule.clone(),
+            incident: incident.clone(),
+            status: AlertStatus::Open,
+            revision: 0,
+            known: self.epoch,
+        });
+        self.alerts.len() - 1
+    }
+
+    fn tell(
+        &mut self,
+        at: usize,
+        step: Step,
+        incident: Incident,
+        rows: &mut Out<AlertRow>,
+        messages: &mut Out<Notification>,
+    ) {
+        let alert = &mut self.alerts[at];
+        if alert.revision > 0 {
+            rows.give(alert.clone(), -1);
+        }
+        alert.revision += 1;
+        alert.known = self.epoch;
+        alert.status = match step {
+            Step::Retracted => AlertStatus::Retracted,
+            _ if incident.to < FOREVER => AlertStatus::Resolved,
+            _ => AlertStatus::Open,
+        };
+        alert.incident = incident;
+        rows.give(alert.clone(), 1);
+        messages.give(
+            Notification {
+                alert_id: alert.alert_id.clone(),
+                revision: alert.revision,
+                step,
+                rule: alert.rule.clone(),
+                incident: alert.incident.clone(),
+                epoch: self.epoch,
+            },
+            1,
+        );
+    }
+}

@@ -1,0 +1,102 @@
+//! Conditions that must last, and rows that are present only for a time.
+
+use std::collections::BTreeMap;
+
+use crate::Datum;
+use crate::closed::{Out, closed};
+use crate::table::{Change, Table};
+use crate::time::{EventTime, FOREVER, Millis, Span};
+
+/// Changes waiting for the watermark to reach their time.
+struct Pending<D> {
+    by_deadline: BTreeMap<EventTime, Vec<(D, isize)>>,
+}
+
+impl<D: Datum> Pending<D> {
+    fn new() -> Self {
+        Pending { by_deadline: BTreeMap::new() }
+    }
+
+    fn at(&mut self, deadline: EventTime, row: D, diff: isize) {
+        self.by_deadline.entry(deadline).or_default().push((row, diff));
+    }
+
+    fn due(&mut self, watermark: EventTime, out: &mut Vec<(D, isize)>) {
+        while let Some(entry) = self.by_deadline.first_entry() {
+            if *entry.key() > watermark {
+                break;
+            }
+            out.append(&mut entry.remove());
+        }
+    }
+}
+
+fn flush<D: Datum>(changes: &mut Vec<(D, isize)>, out: &mut Out<D>) {
+    differential_dataflow::consolidation::consolidate(changes);
+    for (row, diff) in changes.drain(..) {
+        out.give(row, diff);
+    }
+}
+
+impl<'s, K: Datum, V: Datum> Table<'s, (K, Span<V>)> {
+    /// The spans that last at least `duration` of event time.
+    ///
+    /// An open span shows once the watermark is `duration` past its start. State: open spans younger than that.
+    pub fn held_for(self, name: &str, duration: Millis) -> Self {
+        let mut pending = Pending::new();
+        let mut changes = Vec::new();
+        closed(
+            self,
+            name,
+            |(key, _)| crate::closed::route(key),
+            move |now, rows: &mut Vec<Change<(K, Span<V>)>>, out| {
+                pending.due(now.watermark, &mut changes);
+                for (row, _, diff) in rows.drain(..) {
+                    let matures = row.1.from.saturating_add(duration);
+                    if row.1.to < FOREVER {
+                        if row.1.to >= matures {
+                            changes.push((row, diff));
+                        }
+                    } else if matures <= now.watermark {
+                        changes.push((row, diff));
+                    } else {
+                        pending.at(matures, row, diff);
+                    }
+                }
+                flush(&mut changes, out);
+            },
+        )
+    }
+}
+
+impl<'s, D: Datum> Table<'s, D> {
+    /// The rows whose `[from, to)` contains the watermark: they come and go with it, without any event.
+    ///
+    /// State: rows whose start or end lies ahead of the watermark.
+    pub fn while_active(
+        self,
+        name: &str,
+        active: impl Fn(&D) -> (EventTime, EventTime) + 'static,
+    ) -> Self {
+        let mut pending = Pending::new();
+        let mut changes = Vec::new();
+        closed(self, name, crate::closed::route, move |now, rows: &mut Vec<Change<D>>, out| {
+            pending.due(now.watermark, &mut changes);
+            for (row, _, diff) in rows.drain(..) {
+                let (from, to) = active(&row);
+                if to <= now.watermark || to <= from {
+                    continue;
+                }
+                if to < FOREVER {
+                    pending.at(to, row.clone(), -diff);
+                }
+                if from <= now.watermark {
+                    changes.push((row, diff));
+                } else {
+                    pending.at(from, row, diff);
+                }
+            }
+            flush(&mut changes, out);
+        })
+    }
+}

@@ -1,0 +1,130 @@
+//! State by key for our operators: slots, the rows of an epoch grouped by slot, and wake-ups on the watermark.
+
+use std::collections::BTreeMap;
+use std::hash::Hash;
+
+use rustc_hash::FxHashMap;
+
+use crate::table::Change;
+use crate::time::{EventTime, FOREVER};
+
+/// One state per key, addressed by a dense slot number.
+pub(crate) struct Keyed<K, S> {
+    index: FxHashMap<K, u32>,
+    slots: Vec<Slot<K, S>>,
+    free: Vec<u32>,
+    order: Vec<(u32, u32)>,
+    timers: BTreeMap<EventTime, Vec<u32>>,
+}
+
+/// Marks a retraction in the order of an epoch's rows.
+const RETRACTION: u32 = 1 << 31;
+
+struct Slot<K, S> {
+    key: Option<K>,
+    state: S,
+    /// The earliest armed wake-up, `FOREVER` if none.
+    wake: EventTime,
+}
+
+impl<K: Hash + Eq + Clone, S: Default> Keyed<K, S> {
+    pub(crate) fn new() -> Self {
+        Keyed {
+            index: FxHashMap::default(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            order: Vec::new(),
+            timers: BTreeMap::new(),
+        }
+    }
+
+    fn slot(&mut self, key: &K) -> u32 {
+        if let Some(&slot) = self.index.get(key) {
+            return slot;
+        }
+        let fresh = Slot { key: Some(key.clone()), state: S::default(), wake: FOREVER };
+        let slot = if let Some(slot) = self.free.pop() {
+            self.slots[slot as usize] = fresh;
+            slot
+        } else {
+            self.slots.push(fresh);
+            u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 keys on a worker")
+        };
+        self.index.insert(key.clone(), slot);
+        slot
+    }
+
+    /// Calls `each` once per key that has rows, with the key's rows: insertions first, then retractions, so that what
+    /// comes and goes within one epoch is never retracted before it is there.
+    pub(crate) fn group<D>(
+        &mut self,
+        rows: &[Change<(K, D)>],
+        mut each: impl FnMut(u32, &K, &mut S, &mut dyn Iterator<Item = (&D, isize)>),
+    ) {
+        let mut order = std::mem::take(&mut self.order);
+        order.clear();
+        assert!(rows.len() < RETRACTION as usize, "an epoch holds fewer than 2^31 rows");
+        for (at, ((key, _), _, diff)) in rows.iter().enumerate() {
+            let rank = if *diff < 0 { RETRACTION } else { 0 };
+            order.push((self.slot(key), rank | at as u32));
+        }
+        order.sort_unstable();
+        for run in order.chunk_by(|a, b| a.0 == b.0) {
+            let slot = run[0].0;
+            let entry = &mut self.slots[slot as usize];
+            let key = entry.key.as_ref().expect("a slot with rows has a key");
+            let mut changes = run.iter().map(|&(_, at)| {
+                let ((_, row), _, diff) = &rows[(at & !RETRACTION) as usize];
+                (row, *diff)
+            });
+            each(slot, key, &mut entry.state, &mut changes);
+        }
+        self.order = order;
+    }
+
+    /// The key and state in `slot`.
+    pub(crate) fn get(&mut self, slot: u32) -> (&K, &mut S) {
+        let entry = &mut self.slots[slot as usize];
+        (entry.key.as_ref().expect("the slot is in use"), &mut entry.state)
+    }
+
+    /// Asks for `slot` to be returned by [`Keyed::due`] once the watermark reaches `at`, unless an earlier wake-up is armed.
+    pub(crate) fn wake(&mut self, slot: u32, at: EventTime) {
+        let entry = &mut self.slots[slot as usize];
+        if at < entry.wake {
+            entry.wake = at;
+            self.timers.entry(at).or_default().push(slot);
+        }
+    }
+
+    /// Slots whose wake-up is at or before `watermark`, each once; they are disarmed.
+    pub(crate) fn due(&mut self, watermark: EventTime, out: &mut Vec<u32>) {
+        while let Some(entry) = self.timers.first_entry() {
+            let at = *entry.key();
+            if at > watermark {
+                break;
+            }
+            for slot in entry.remove() {
+                // A wake-up that was overtaken by an earlier one finds the slot armed for another time.
+                let state = &mut self.slots[slot as usize];
+                if state.wake == at && state.key.is_some() {
+                    state.wake = FOREVER;
+                    out.push(slot);
+                }
+            }
+        }
+        out.sort_unstable();
+        out.dedup();
+    }
+
+    /// Forgets a key; its state is gone.
+    pub(crate) fn remove(&mut self, slot: u32) {
+        let entry = &mut self.slots[slot as usize];
+        if let Some(key) = entry.key.take() {
+            self.index.remove(&key);
+            entry.state = S::default();
+            entry.wake = FOREVER;
+            self.free.push(slot);
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! Overlay: what was so (points) laid over what was meant to be (spans), as one step function of event time per key.
+//!
+//! This is the state interval x schedule interval join of adherence. The last segment of a key is open and moves on
+//! with the key's own present: the watermark or its latest point, whichever is later. Boundaries of spans take effect
+//! when the present reaches them, without any event; nothing is said about the future.
+
+use crate::Datum;
+use crate::closed::{closed2, route};
+use crate::diff::difference;
+use crate::keyed::Keyed;
+use crate::overlap::update;
+use crate::table::Table;
+use crate::time::{BEGINNING, EventTime, FOREVER, Millis, Point, Span};
+use serde::{Deserialize, Serialize};
+
+/// A stretch of a key's history over which the judged value does not change.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Segment<C> {
+    pub from: EventTime,
+    /// `FOREVER` on the last segment of a key: it holds until now.
+    pub to: EventTime,
+    pub value: C,
+    /// Start of the unbroken run of segments of the same class that this one belongs to.
+    pub since: EventTime,
+    /// Journal position of the record whose statement begins here.
+    pub seq: u64,
+}
+
+/// A statement that changed what had been said about the past.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Revision {
+    pub at: EventTime,
+    pub seq: u64,
+}
+
+/// The two outputs of [`Table::overlay`].
+pub struct Overlay<'s, K: Datum, C: Datum> {
+    /// `(K, Segment<C>)`, contiguous per key, the last one open.
+    pub segments: Table<'s, (K, Segment<C>)>,
+    /// `(K, Revision)`: insertions only, one per late point or past schedule edit, in the epoch it took effect.
+    pub revisions: Table<'s, (K, Revision)>,
+}
+
+impl<'s, K: Datum, A: Datum> Table<'s, (K, Point<A>)> {
+    /// Judges every stretch of time by the point and the span in force.
+    ///
+    /// `judge` gets the value of the latest point (`None` before the first) and of the covering span (of several the one
+    /// that starts last; `None` where there is none) and may decline to say anything. Segments whose `class` is equal
+    /// and that follow each other share `since`.
+    ///
+    /// State per key: the points and spans of the last `horizon` before the watermark, one point before them, and all
+    /// spans ahead. Corrections reach back `horizon` at least.
+    pub fn overlay<B: Datum, C: Datum, R: PartialEq + 'static>(
+        self,
+        name: &str,
+        spans: Table<'s, (K, Span<B>)>,
+        horizon: Millis,
+        judge: impl Fn(Option<&A>, Option<&B>) -> Option<C> + 'static,
+        class: impl Fn(&C) -> R + 'static,
+    ) -> Overlay<'s, K, C> {
+        let mut tracks: Keyed<K, Track<A, B, C>> = Keyed::new();
+        let (mut old, mut new) = (Vec::new(), Vec::new());
+        let mut due = Vec::new();
+        let mut touched: Vec<(u32, EventTime)> = Vec::new();
+        let (segments, revisions) = closed2(
+            self,
+            |(key, _)| route(key),
+            spans,
+            |(key, _)| route(key),
+            name,
+            move |now, points, spans, out, revised| {
+                let judging = Judging { judge: &judge, class: &class };
+                touched.clear();
+                // First note where each key changes, while its old history can still be told.
+                tracks.group(points, |slot, _, _, rows| {
+                    let at = rows.map(|(point, _)| point.at).min().unwrap_or(FOREVER);
+                    touched.push((slot, at));
+                });
+                tracks.group(spans, |slot, _, _, rows| {
+                    touched.push((slot, first_edge(rows)));
+                });
+                due.clear();
+                tracks.due(now.watermark, &mut due);
+                touched.extend(due.iter().map(|&slot| (slot, FOREVER)));
+                touched.sort_unstable();
+                touched.dedup_by_key(|(slot, _)| *slot);
+
+                old.clear();
+                let mut ranges = Vec::with_capacity(touched.len());
+                for &(slot, at) in &touched {
+                    let (_, track) = tracks.get(slot);
+                    let begin = old.len();
+                    let from = track.boundary_before(at.min(track.present));
+                    track.tell(from, track.present, &judging, &mut old);
+                    ranges.push((begin, from));
+                }
+                tracks.group(points, |_, key, track, rows| {
+                    for (point, diff) in rows {
+                        if point.at < track.last_boundary() {
+                            let revision = Revision { at: point.at, seq: point.seq };
+                            revised.give((key.clone(), revision), 1);
+                        }
+                        track.point(point, diff);
+                    }
+                });
+                tracks.group(spans, |_, key, track, rows| {
+                    for (span, diff) in rows {
+                        if diff > 0 && span.from < track.present {
+                            let revision = Revision { at: span.from, seq: span.seq };
+                            revised.give((key.clone(), revision), 1);
+                        }
+                        update(&mut track.spans, span, diff);
+                    }
+                });
+                for (i, &(slot, _)) in touched.iter().enumerate() {
+                    let (begin, from) = ranges[i];
+                    let end = ranges.get(i + 1).map_or(old.len(), |&(next, _)| next);
+                    let (key, track) = tracks.get(slot);
+                    track.present = track.present.max(now.watermark).max(track.latest());
+                    new.clear();
+                    track.tell(from, track.present, &judging, &mut new);
+                    difference(&old[begin..end], &new, |segment, diff| {
+                        out.give((key.clone(), segment), diff);
+                    });
+                    track.forget(now.watermark.saturating_sub(horizon), &judging);
+                    let wake = track.next_edge(track.present);
+                    let shrink = track.second_boundary().saturating_add(horizon);
+                    tracks.wake(slot, wake.min(shrink.saturating_add(SHRINK_SLACK)));
+                }
+            },
+        );
+        Overlay { segments, revisions }
+    }
+}
+
+/// State past the horizon may stay this long, so that it is dropped in bulk.
+const SHRINK_SLACK: Millis = 15 * 60_000;
+
+/// The earliest instant at which a set of span changes makes a difference.
+fn first_edge<B: Datum>(rows: &mut dyn Iterator<Item = (&Span<B>, isize)>) -> EventTime {
+    rows.map(|(span, _)| span.from).min().unwrap_or(FOREVER)
+}
+
+struct Judging<'f, J, L> {
+    judge: &'f J,
+    class: &'f L,
+}
+
+struct Track<A, B, C> {
+    /// Sorted by `(at, value)`, with copies.
+    points: Vec<(Point<A>, isize)>,
+    /// Sorted by `(from, to, value)`, with copies.
+    spans: Vec<(Span<B>, isize)>,
+    /// What has been told reaches up to here: the key's present.
+    present: EventTime,
+    /// Nothing is told about the time before; `since` and value of the run in progress there.
+    floor: EventTime,
+    floor_run: Option<(EventTime, C)>,
+}
+
+impl<A, B, C> Default for Track<A, B, C> {
+    fn default() -> Self {
+        Track {
+            points: Vec::new(),
+            spans: Vec::new(),
+            present: BEGINNING,
+            floor: BEGINNING,
+            floor_run: None,
+        }
+    }
+}
+
+impl<A: Datum, B: Datum, C: Datum> Track<A, B, C> {
+    fn point(&mut self, point: &Point<A>, diff: isize) {
+        let order =
+            |(have, _): &(Point<A>, isize)| (have.at, &have.value).cmp(&(point.at, &point.value));
+        // Nearly always the newest: look at the end first.
+        if diff > 0 && self.points.last().is_none_or(|last| order(last).is_lt()) {
+            self.points.push((point.clone(), diff));
+            return;
+        }
+        match self.points.binary_search_by(order) {
+            Ok(at) => {
+                self.points[at].1 += diff;
+                if self.points[at].1 <= 0 {
+                    self.points.remove(at);
+                }
+            }
+            Err(at) if diff > 0 => self.points.insert(at, (point.clone(), diff)),
+            // It left memory at the horizon: final.
+            Err(_) => {}
+        }
+    }
+
+    fn latest(&self) -> EventTime {
+        self.points.last().map_or(BEGINNING, |(point, _)| point.at)
+    }
+
+    /// The point in force at `at`.
+    fn in_force(&self, at: EventTime) -> Option<&Point<A>> {
+        let after = self.points.partition_point(|(point, _)| point.at <= at);
+        Some(&self.points[after.checked_sub(1)?].0)
+    }
+
+    /// The span in force at `at`: of several the one that starts last.
+    fn covering(&self, at: EventTime) -> Option<&Span<B>> {
+        let before = self.spans.partition_point(|(span, _)| span.from <= at);
+        self.spans[..before].iter().rev().map(|(span, _)| span).find(|span| span.to > at)
+    }
+
+    fn edges(&self) -> impl Iterator<Item = (EventTime, u64)> + '_ {
+        self.spans.iter().flat_map(|(span, _)| [(span.from, span.seq), (span.to, span.seq)])
+    }
+
+    fn next_edge(&self, after: EventTime) -> EventTime {
+        self.edges().map(|(at, _)| at).filter(|&at| at > after).min().unwrap_or(FOREVER)
+    }
+
+    fn next_boundary(&self, after: EventTime) -> EventTime {
+        let next = self.points.partition_point(|(point, _)| point.at <= after);
+        let point = self.points.get(next).map_or(FOREVER, |(point, _)| point.at);
+        point.min(self.next_edge(after))
+    }
+
+    /// The last boundary before `at`; the floor if there is none after it.
+    fn boundary_before(&self, at: EventTime) -> EventTime {
+        let points = self.points.partition_point(|(point, _)| point.at < at);
+        let point = points.checked_sub(1).map_or(BEGINNING, |i| self.points[i].0.at);
+        let edges = self.edges().map(|(edge, _)| edge).filter(|&edge| edge < at);
+        point.max(edges.max().unwrap_or(BEGINNING)).max(self.floor)
+    }
+
+    /// Where the open segment begins.
+    fn last_boundary(&self) -> EventTime {
+        self.boundary_before(self.present.saturating_add(1))
+    }
+
+    fn second_boundary(&self) -> EventTime {
+        self.next_boundary(self.floor.max(self.first_boundary()))
+    }
+
+    fn first_boundary(&self) -> EventTime {
+        if self.floor > BEGINNING { self.floor } else { self.next_boundary(BEGINNING) }
+    }
+
+    fn value<J, L>(&self, at: EventTime, judging: &Judging<'_, J, L>) -> Option<C>
+    where
+        J: Fn(Option<&A>, Option<&B>) -> Option<C>,
+    {
+        let point = self.in_force(at).map(|point| &point.value);
+        (judging.judge)(point, self.covering(at).map(|span| &span.value))
+    }
+
+    /// The record that has the last word at the boundary `at`.
+    fn cause(&self, at: EventTime) -> u64 {
+        match self.in_force(at) {
+            Some(point) if point.at == at => point.seq,
+            point => {
+                let edge = self.edges().filter(|&(edge, _)| edge <= at).max();
+                match (point, edge) {
+                    (Some(point), Some((edge, seq))) => {
+                        if edge > point.at {
+                            seq
+                        } else {
+                            point.seq
+                        }
+                    }
+                    (Some(point), None) => point.seq,
+                    (None, edge) => edge.map_or(0, |(_, seq)| seq),
+                }
+            }
+        }
+    }
+
+    /// Start of the run of the class of `value` that is in progress at the boundary `at`.
+    fn since<J, L, R>(&self, at: EventTime, value: &C, judging: &Judging<'_, J, L>) -> EventTime
+    where
+        J: Fn(Option<&A>, Option<&B>) -> Option<C>,
+        L: Fn(&C) -> R,
+        R: PartialEq,
+    {
+        let class = (judging.class)(value);
+        let mut since = at;
+        while since > self.floor {
+            let before = self.boundary_before(since);
+            if before == BEGINNING || before >= since {
+                return since;
+            }
+            match self.value(before, judging) {
+                Some(value) if (judging.class)(&value) == class => since = before,
+                _ => return since,
+            }
+        }
+        match &self.floor_run {
+            Some((began, run)) if (judging.class)(run) == class => *began,
+            _ => since,
+        }
+    }
+
+    /// Appends the segments from the boundary `from` (or the first one) up to the present.
+    fn tell<J, L, R>(
+        &self,
+        from: EventTime,
+        present: EventTime,
+        judging: &Judging<'_, J, L>,
+        out: &mut Vec<Segment<C>>,
+    ) where
+        J: Fn(Option<&A>, Option<&B>) -> Option<C>,
+        L: Fn(&C) -> R,
+        R: PartialEq,
+    {
+        let mut at = if from == BEGINNING { self.first_boundary() } else { from };
+        let mut run: Option<(R, EventTime)> = None;
+        while at <= present && at < FOREVER {
+            let next = self.next_boundary(at);
+            let to = if next > present { FOREVER } else { next };
+            if let Some(value) = self.value(at, judging) {
+                let class = (judging.class)(&value);
+                let since = match run.take() {
+                    Some((same, since)) if same == class => since,
+                    Some(_) => at,
+                    None => self.since(at, &value, judging),
+                };
+                run = Some((class, since));
+                out.push(Segment { from: at, to, value, since, seq: self.cause(at) });
+            } else {
+                run = None;
+            }
+            at = next;
+        }
+    }
+
+    /// Drops what can no longer change: everything before the last boundary at or before `oldest`.
+    fn forget<J, L, R>(&mut self, oldest: EventTime, judging: &Judging<'_, J, L>)
+    where
+        J: Fn(Option<&A>, Option<&B>) -> Option<C>,
+        L: Fn(&C) -> R,
+        R: PartialEq,
+    {
+        if self.second_boundary() > oldest {
+            return;
+        }
+        let floor = self.boundary_before(oldest.saturating_add(1));
+        let run = self.value(floor, judging);
+        self.floor_run = run.map(|value| (self.since(floor, &value, judging), value));
+        self.floor = floor;
+        let kept = self.points.partition_point(|(point, _)| point.at <= floor);
+        self.points.drain(..kept.saturating_sub(1));
+        self.spans.retain(|(span, _)| span.to > floor);
+    }
+}
