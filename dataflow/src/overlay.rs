@@ -8,7 +8,7 @@ use crate::Datum;
 use crate::closed::{closed2, route};
 use crate::diff::difference;
 use crate::keyed::Keyed;
-use crate::overlap::update;
+use crate::multiset::put;
 use crate::table::Table;
 use crate::time::{BEGINNING, EventTime, FOREVER, Millis, Point, Span};
 use serde::{Deserialize, Serialize};
@@ -100,7 +100,7 @@ impl<'s, K: Datum, A: Datum> Table<'s, (K, Point<A>)> {
                             let revision = Revision { at: point.at, seq: point.seq };
                             revised.give((key.clone(), revision), 1);
                         }
-                        track.point(point, diff);
+                        put(&mut track.points, point, diff);
                     }
                 });
                 tracks.group(spans, |_, key, track, rows| {
@@ -109,7 +109,7 @@ impl<'s, K: Datum, A: Datum> Table<'s, (K, Point<A>)> {
                             let revision = Revision { at: span.from, seq: span.seq };
                             revised.give((key.clone(), revision), 1);
                         }
-                        update(&mut track.spans, span, diff);
+                        put(&mut track.spans, span, diff);
                     }
                 });
                 for (i, &(slot, _)) in touched.iter().enumerate() {
@@ -147,7 +147,7 @@ struct Judging<'f, J, L> {
 }
 
 struct Track<A, B, C> {
-    /// Sorted by `(at, value)`, with copies.
+    /// Sorted by `(at, value)`, with copies: of several at one instant the last holds.
     points: Vec<(Point<A>, isize)>,
     /// Sorted by `(from, to, value)`, with copies.
     spans: Vec<(Span<B>, isize)>,
@@ -171,27 +171,6 @@ impl<A, B, C> Default for Track<A, B, C> {
 }
 
 impl<A: Datum, B: Datum, C: Datum> Track<A, B, C> {
-    fn point(&mut self, point: &Point<A>, diff: isize) {
-        let order =
-            |(have, _): &(Point<A>, isize)| (have.at, &have.value).cmp(&(point.at, &point.value));
-        // Nearly always the newest: look at the end first.
-        if diff > 0 && self.points.last().is_none_or(|last| order(last).is_lt()) {
-            self.points.push((point.clone(), diff));
-            return;
-        }
-        match self.points.binary_search_by(order) {
-            Ok(at) => {
-                self.points[at].1 += diff;
-                if self.points[at].1 <= 0 {
-                    self.points.remove(at);
-                }
-            }
-            Err(at) if diff > 0 => self.points.insert(at, (point.clone(), diff)),
-            // It left memory at the horizon: final.
-            Err(_) => {}
-        }
-    }
-
     fn latest(&self) -> EventTime {
         self.points.last().map_or(BEGINNING, |(point, _)| point.at)
     }
