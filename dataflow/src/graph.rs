@@ -99,6 +99,18 @@ impl<'s, E: Datum> Graph<'s, E> {
         });
     }
 
+    /// Calls `look` on worker 0 with the net changes of `table` at each closed epoch that has any, epochs in order.
+    ///
+    /// For embedding the graph in a program of one's own; effects belong there, views to [`Graph::publish`].
+    pub fn observe<D: Datum>(
+        &mut self,
+        name: &str,
+        table: Table<'s, D>,
+        mut look: impl FnMut(Epoch, &[(D, Epoch, isize)]) + 'static,
+    ) {
+        self.sink(table, name, move |epoch, rows| look(epoch, rows));
+    }
+
     /// Gathers `table` on worker 0 and gives `take` each closed epoch's consolidated changes.
     fn sink<D: Datum>(
         &mut self,

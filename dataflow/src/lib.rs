@@ -24,6 +24,7 @@ pub mod runtime;
 pub mod signal;
 pub mod table;
 pub mod time;
+mod unfold;
 pub mod view;
 pub mod watermark;
 
