@@ -51,5 +51,7 @@ id! {
 }
 
 /// The identity of an event: a 128-bit hash of its `event_id`, for deduplication without keeping the text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct EventKey(pub u128);
