@@ -49,7 +49,8 @@ const SPAN_MS_MAX: i64 = 366 * 86_400_000;
 /// the wrong type, out of range or sent twice makes the event malformed, unless its type has no such field. Whole
 /// numbers may be written as floats; durations and amounts are rounded to the unit we keep.
 pub fn decode(raw: &[u8]) -> Result<Decoded, Malformed> {
-    let wire = Wire::read(raw)?;
+    let mut wire = Wire::new();
+    wire.read(raw)?;
     let event_type = wire.get(Field::EventType).id_text()?;
     let key = EventKey::of(wire.get(Field::EventId).id_text()?);
     let at = wire.get(Field::Timestamp).instant()?;

@@ -8,8 +8,8 @@ use std::fmt;
 
 use crate::decode::Malformed;
 use crate::ids::Name;
+use crate::json::{Json, Value};
 use crate::timestamp::parse_ms;
-use crate::wire::{Json, Value};
 
 /// Bytes of an identifier: twice what any vendor uses, so that a runaway field cannot become a key.
 const ID_BYTES_MAX: usize = 256;
@@ -23,27 +23,32 @@ const QUANTITY_MAX: i64 = 100_000_000_000;
 /// Largest whole number that a JSON float holds exactly.
 const FLOAT_WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
-/// Where a value stands in the event: `agent_id`, `activities[2].start`.
+/// Where a value stands in the event: `agent_id`, `activities[2].start`, `opening.weekdays[0]`.
 #[derive(Clone, Copy)]
 pub(crate) struct Place {
-    parent: Option<(&'static str, Option<usize>)>,
+    /// The field, or item of a list in it, that holds the object `name` is in.
+    within: Option<(&'static str, Option<usize>)>,
     name: &'static str,
+    item: Option<usize>,
 }
 
 impl Place {
     pub(crate) fn field(name: &'static str) -> Self {
-        Place { parent: None, name }
+        Place { within: None, name, item: None }
     }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.parent {
-            Some((parent, Some(index))) if self.name.is_empty() => write!(f, "`{parent}[{index}]`"),
-            Some((parent, Some(index))) => write!(f, "`{parent}[{index}].{}`", self.name),
-            Some((parent, None)) => write!(f, "`{parent}.{}`", self.name),
-            None => write!(f, "`{}`", self.name),
+        f.write_str("`")?;
+        if let Some((name, item)) = self.within {
+            f.write_str(name)?;
+            item.map_or(Ok(()), |item| write!(f, "[{item}]"))?;
+            f.write_str(".")?;
         }
+        f.write_str(self.name)?;
+        self.item.map_or(Ok(()), |item| write!(f, "[{item}]"))?;
+        f.write_str("`")
     }
 }
 
@@ -164,10 +169,9 @@ impl<'x> Entry<'x> {
                 items.len()
             )));
         }
-        // Lists stand at the top of an event or within one of its objects: two names are all a place needs.
-        let name = self.place.name;
+        let place = self.place;
         Ok(items.iter().enumerate().map(move |(index, item)| Entry {
-            place: Place { parent: Some((name, Some(index))), name: "" },
+            place: Place { item: Some(index), ..place },
             value: item.value(),
         }))
     }
@@ -178,13 +182,13 @@ impl<'x> Entry<'x> {
         names: [&'static str; N],
     ) -> Result<([Entry<'x>; N], u32), Malformed> {
         let Value::Object(pairs) = self.value else { return Err(self.wrong("an object")) };
-        let parent = self.place.parent.unwrap_or((self.place.name, None));
+        let within = Some((self.place.name, self.place.item));
         let mut found = 0;
         let mut twice = None;
         let fields = names.map(|name| {
             let mut named = pairs.iter().filter(|(other, _)| other == name);
             let first: Option<&(Cow<'_, str>, Json<'_>)> = named.next();
-            let place = Place { parent: Some(parent), name };
+            let place = Place { within, name, item: None };
             found += usize::from(first.is_some());
             if named.next().is_some() {
                 twice = Some(place);
