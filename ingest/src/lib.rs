@@ -1,3 +1,6 @@
 //! Sources and the journal: every event becomes durable here before anyone is told it was accepted.
 
+pub mod anonymous_bank;
+pub mod http;
 pub mod intake;
+pub mod source;

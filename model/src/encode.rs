@@ -258,12 +258,16 @@ const STRING: &str = "a string takes all that is written";
 
 fn push_text(out: &mut String, text: &str) {
     out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            '\0'..='\x1f' => write!(out, "\\u{:04x}", c as u32).expect(STRING),
-            _ => out.push(c),
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|byte| byte < b' ' || byte == b'"' || byte == b'\\')
+    {
+        out.push_str(&rest[..at]);
+        match rest.as_bytes()[at] {
+            byte @ (b'"' | b'\\') => out.extend(['\\', char::from(byte)]),
+            byte => write!(out, "\\u{byte:04x}").expect(STRING),
         }
+        rest = &rest[at + 1..];
     }
+    out.push_str(rest);
     out.push('"');
 }

@@ -8,6 +8,7 @@ mod encode;
 mod event;
 mod event_key;
 mod ids;
+mod json;
 mod opening;
 mod reading;
 mod state;

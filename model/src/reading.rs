@@ -8,8 +8,8 @@ use std::fmt;
 
 use crate::decode::Malformed;
 use crate::ids::Name;
+use crate::json::{Json, Value};
 use crate::timestamp::parse_ms;
-use crate::wire::{Json, Value};
 
 /// Bytes of an identifier: twice what any vendor uses, so that a runaway field cannot become a key.
 const ID_BYTES_MAX: usize = 256;

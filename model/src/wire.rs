@@ -13,6 +13,7 @@ use serde::de::{
 };
 
 use crate::decode::Malformed;
+use crate::json::{Json, JsonVisitor, Value};
 use crate::reading::{Entry, Place};
 
 macro_rules! fields {
@@ -203,19 +204,6 @@ impl<'a> Wire<'a> {
     }
 }
 
-/// A value as its reader sees it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Value<'x> {
-    Absent,
-    Null,
-    Bool(bool),
-    Int(i64),
-    Float(f64),
-    Text(&'x str),
-    List(&'x [Json<'x>]),
-    Object(&'x [(Cow<'x, str>, Json<'x>)]),
-}
-
 /// A field's place in the flat table: `Copy`, so that a table of fifty costs nothing to drop.
 #[derive(Clone, Copy)]
 enum Slot<'a> {
@@ -230,32 +218,6 @@ enum Slot<'a> {
     Object,
     /// In `Wire::kept`.
     Kept(usize),
-}
-
-/// A nested value, or text that had escapes.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Json<'a> {
-    Null,
-    Bool(bool),
-    Int(i64),
-    Float(f64),
-    Text(Cow<'a, str>),
-    List(Vec<Json<'a>>),
-    Object(Vec<(Cow<'a, str>, Json<'a>)>),
-}
-
-impl Json<'_> {
-    pub(crate) fn value(&self) -> Value<'_> {
-        match self {
-            Json::Null => Value::Null,
-            Json::Bool(flag) => Value::Bool(*flag),
-            Json::Int(n) => Value::Int(*n),
-            Json::Float(x) => Value::Float(*x),
-            Json::Text(text) => Value::Text(text),
-            Json::List(items) => Value::List(items),
-            Json::Object(pairs) => Value::Object(pairs),
-        }
-    }
 }
 
 impl<'a> Visitor<'a> for &mut Wire<'a> {
@@ -276,8 +238,8 @@ impl<'a> Visitor<'a> for &mut Wire<'a> {
                 self.twice = Some(field);
             }
             self.present |= field.bit();
-            let seed = SlotSeed { kept: &mut self.kept, nested: field.nested() };
-            self.slots[field as usize] = map.next_value_seed(seed)?;
+            let slot = &mut self.slots[field as usize];
+            map.next_value_seed(SlotSeed { slot, kept: &mut self.kept, nested: field.nested() })?;
         }
         Ok(())
     }
@@ -303,134 +265,93 @@ impl<'a> Deserialize<'a> for Key {
     }
 }
 
+/// Fills one place of the table, in place too: handed back by value, each slot costs a stalled load.
 struct SlotSeed<'w, 'a> {
+    slot: &'w mut Slot<'a>,
     kept: &'w mut Vec<Json<'a>>,
     nested: bool,
 }
 
 impl<'a> SlotSeed<'_, 'a> {
-    fn keep(self, json: Json<'a>) -> Slot<'a> {
+    fn fill(self, slot: Slot<'a>) {
+        *self.slot = slot;
+    }
+
+    fn keep(self, json: Json<'a>) {
+        *self.slot = Slot::Kept(self.kept.len());
         self.kept.push(json);
-        Slot::Kept(self.kept.len() - 1)
     }
 }
 
 impl<'a> DeserializeSeed<'a> for SlotSeed<'_, 'a> {
-    type Value = Slot<'a>;
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Slot<'a>, D::Error> {
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl<'a> Visitor<'a> for SlotSeed<'_, 'a> {
-    type Value = Slot<'a>;
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_unit<E>(self) -> Result<Slot<'a>, E> {
-        Ok(Slot::Null)
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.fill(Slot::Null);
+        Ok(())
     }
 
-    fn visit_bool<E>(self, flag: bool) -> Result<Slot<'a>, E> {
-        Ok(Slot::Bool(flag))
+    fn visit_bool<E>(self, flag: bool) -> Result<(), E> {
+        self.fill(Slot::Bool(flag));
+        Ok(())
     }
 
-    fn visit_i64<E>(self, n: i64) -> Result<Slot<'a>, E> {
-        Ok(Slot::Int(n))
+    fn visit_i64<E>(self, n: i64) -> Result<(), E> {
+        self.fill(Slot::Int(n));
+        Ok(())
     }
 
-    fn visit_u64<E>(self, n: u64) -> Result<Slot<'a>, E> {
-        Ok(i64::try_from(n).map_or(Slot::Float(n as f64), Slot::Int))
+    fn visit_u64<E>(self, n: u64) -> Result<(), E> {
+        self.fill(i64::try_from(n).map_or(Slot::Float(n as f64), Slot::Int));
+        Ok(())
     }
 
-    fn visit_f64<E>(self, x: f64) -> Result<Slot<'a>, E> {
-        Ok(Slot::Float(x))
+    fn visit_f64<E>(self, x: f64) -> Result<(), E> {
+        self.fill(Slot::Float(x));
+        Ok(())
     }
 
-    fn visit_borrowed_str<E>(self, text: &'a str) -> Result<Slot<'a>, E> {
-        Ok(Slot::Text(text))
+    fn visit_borrowed_str<E>(self, text: &'a str) -> Result<(), E> {
+        self.fill(Slot::Text(text));
+        Ok(())
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Slot<'a>, E> {
-        Ok(self.keep(Json::Text(Cow::Owned(text.to_owned()))))
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        self.keep(Json::Text(Cow::Owned(text.to_owned())));
+        Ok(())
     }
 
-    fn visit_seq<S: SeqAccess<'a>>(self, mut items: S) -> Result<Slot<'a>, S::Error> {
+    fn visit_seq<S: SeqAccess<'a>>(self, mut items: S) -> Result<(), S::Error> {
         if self.nested {
-            return JsonVisitor.visit_seq(items).map(|json| self.keep(json));
+            let list = JsonVisitor.visit_seq(items)?;
+            self.keep(list);
+            return Ok(());
         }
         while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Slot::List)
+        self.fill(Slot::List);
+        Ok(())
     }
 
-    fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<Slot<'a>, M::Error> {
+    fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<(), M::Error> {
         if self.nested {
-            return JsonVisitor.visit_map(map).map(|json| self.keep(json));
+            let object = JsonVisitor.visit_map(map)?;
+            self.keep(object);
+            return Ok(());
         }
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Slot::Object)
-    }
-}
-
-impl<'a> Deserialize<'a> for Json<'a> {
-    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(JsonVisitor)
-    }
-}
-
-struct JsonVisitor;
-
-impl<'a> Visitor<'a> for JsonVisitor {
-    type Value = Json<'a>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Json<'a>, E> {
-        Ok(Json::Null)
-    }
-
-    fn visit_bool<E>(self, flag: bool) -> Result<Json<'a>, E> {
-        Ok(Json::Bool(flag))
-    }
-
-    fn visit_i64<E>(self, n: i64) -> Result<Json<'a>, E> {
-        Ok(Json::Int(n))
-    }
-
-    fn visit_u64<E>(self, n: u64) -> Result<Json<'a>, E> {
-        Ok(i64::try_from(n).map_or(Json::Float(n as f64), Json::Int))
-    }
-
-    fn visit_f64<E>(self, x: f64) -> Result<Json<'a>, E> {
-        Ok(Json::Float(x))
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'a str) -> Result<Json<'a>, E> {
-        Ok(Json::Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Json<'a>, E> {
-        Ok(Json::Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_seq<S: SeqAccess<'a>>(self, mut items: S) -> Result<Json<'a>, S::Error> {
-        let mut list = Vec::new();
-        while let Some(item) = items.next_element()? {
-            list.push(item);
-        }
-        Ok(Json::List(list))
-    }
-
-    fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<Json<'a>, M::Error> {
-        let mut pairs = Vec::new();
-        while let Some((Json::Text(name), value)) = map.next_entry()? {
-            pairs.push((name, value));
-        }
-        Ok(Json::Object(pairs))
+        self.fill(Slot::Object);
+        Ok(())
     }
 }
