@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
-use timely::dataflow::operators::{Operator, Probe, probe};
+use timely::dataflow::operators::{Operator, Probe, ToStream, probe};
 
 use crate::Datum;
 use crate::alert::Notification;
@@ -62,6 +62,17 @@ impl<'s, E: Datum> Graph<'s, E> {
     /// The events a query reads; see [`Events`].
     pub fn events(&self, admitted: Table<'s, E>) -> Events<'s, E> {
         Events::new(admitted)
+    }
+
+    /// A table that holds `rows` from the start and never changes.
+    pub fn constant<D: Datum>(&self, rows: impl IntoIterator<Item = D>) -> Table<'s, D> {
+        let scope = self.input.scope();
+        // One worker brings them in; operators exchange them from there.
+        let first = scope.index() == 0;
+        let rows: Vec<Change<D>> =
+            rows.into_iter().filter(|_| first).map(|row| (row, Epoch::MIN, 1)).collect();
+        let changes = rows.to_stream(scope).container::<Vec<Change<D>>>();
+        Table::new(changes, self.input.watermarks.clone())
     }
 
     /// Publishes a table as a view: sinks get its net changes at every closed epoch.

@@ -66,7 +66,9 @@ fn object(body: &[u8]) -> Result<Vec<&[u8]>, Refusal> {
     match serde_json::from_slice::<&RawValue>(body) {
         Ok(raw) => Ok(vec![raw.get().as_bytes()]),
         Err(error) => Err(Refusal::NotJson(match flaw_after_first_value(body, &error) {
-            true => format!("{error}; several events on lines of their own are application/x-ndjson"),
+            true => {
+                format!("{error}; several events on lines of their own are application/x-ndjson")
+            }
             false => error.to_string(),
         })),
     }
