@@ -23,7 +23,11 @@ pub struct Graph<'s, E: Datum> {
     input: Table<'s, E>,
     outbox: Rc<RefCell<BTreeMap<Epoch, Pending>>>,
     closed: probe::Handle<Epoch>,
+    listeners: Vec<Listener>,
 }
+
+/// Told of each closed epoch.
+type Listener = Box<dyn FnMut(Epoch)>;
 
 /// What the graph has to say about an epoch that is not yet handed out.
 #[derive(Default)]
@@ -38,6 +42,7 @@ pub(crate) struct Outlet {
     outbox: Rc<RefCell<BTreeMap<Epoch, Pending>>>,
     closed: probe::Handle<Epoch>,
     watermark: RefCell<EventTime>,
+    listeners: RefCell<Vec<Listener>>,
 }
 
 impl<'s, E: Datum> Graph<'s, E> {
@@ -49,6 +54,7 @@ impl<'s, E: Datum> Graph<'s, E> {
             input: Table::new(events, watermarks(signals)),
             outbox: Rc::default(),
             closed: probe::Handle::new(),
+            listeners: Vec::new(),
         };
         graph.follow(graph.input.watermarks.clone());
         graph
@@ -122,6 +128,11 @@ impl<'s, E: Datum> Graph<'s, E> {
         self.sink(table, name, move |epoch, rows| look(epoch, rows));
     }
 
+    /// Calls `listener` on worker 0 for each closed epoch, in order, after everything that observes it.
+    pub fn on_closed(&mut self, listener: impl FnMut(Epoch) + 'static) {
+        self.listeners.push(Box::new(listener));
+    }
+
     /// Gathers `table` on worker 0 and gives `take` each closed epoch's consolidated changes.
     fn sink<D: Datum>(
         &mut self,
@@ -178,7 +189,12 @@ impl<'s, E: Datum> Graph<'s, E> {
     }
 
     pub(crate) fn finish(self) -> Outlet {
-        Outlet { outbox: self.outbox, closed: self.closed, watermark: RefCell::new(BEGINNING) }
+        Outlet {
+            outbox: self.outbox,
+            closed: self.closed,
+            watermark: RefCell::new(BEGINNING),
+            listeners: RefCell::new(self.listeners),
+        }
     }
 }
 
@@ -190,6 +206,7 @@ impl Outlet {
 
     /// What `epoch`, closed, has to say; epochs are taken in order.
     pub(crate) fn take(&self, epoch: Epoch, stamps: Arc<Stamps>) -> Commit {
+        self.listeners.borrow_mut().iter_mut().for_each(|listener| listener(epoch));
         let pending = self.outbox.borrow_mut().remove(&epoch).unwrap_or_default();
         let mut watermark = self.watermark.borrow_mut();
         *watermark = pending.watermark.unwrap_or(*watermark).max(*watermark);
