@@ -160,16 +160,22 @@ pub enum ConfigError {
          entry, or listen on 127.0.0.1"
     )]
     Exposed { listen: SocketAddr },
-    #[error("environment variable {env} is not set; put the secret there, or remove what refers to it")]
+    #[error(
+        "environment variable {env} is not set; put the secret there, or remove what refers to it"
+    )]
     MissingSecret { env: String },
     #[error(
         "the secret in {env} has {bytes} bytes; use at least {SECRET_BYTES_MIN} from a random source, such as \
          `openssl rand -base64 32`"
     )]
     WeakSecret { env: String, bytes: usize },
-    #[error("the secret in {env} is not base64; give it as the sender shows it, with or without `whsec_`")]
+    #[error(
+        "the secret in {env} is not base64; give it as the sender shows it, with or without `whsec_`"
+    )]
     SecretNotBase64 { env: String },
-    #[error("the token in {env} has characters a header cannot carry; use letters, digits and -._~+/=")]
+    #[error(
+        "the token in {env} has characters a header cannot carry; use letters, digits and -._~+/="
+    )]
     TokenCharacters { env: String },
     #[error("the token in {env} has no roles; give it `ingest`, `read` or both")]
     NoRoles { env: String },

@@ -109,20 +109,17 @@ impl Ingress {
         let flaws: Vec<Option<String>> =
             items.iter().map(|item| item.decoded.as_ref().err().cloned()).collect();
         let Source { partition, received } = source;
-        let receipt =
-            self.journal.submit(Delivery { partition, items, received, received_at })?;
+        let receipt = self.journal.submit(Delivery { partition, items, received, received_at })?;
         let patience = Duration::from_millis(self.plan.config.ack_timeout_ms);
         let appended = timeout(patience, receipt).await.map_err(|_| Refusal::Unanswered)??;
         assert_eq!(appended.items.len(), flaws.len(), "the journal answers for every item");
 
-        let events = flaws.into_iter().zip(appended.items).enumerate().map(
-            |(index, (flaw, placed))| {
+        let events =
+            flaws.into_iter().zip(appended.items).enumerate().map(|(index, (flaw, placed))| {
                 let reason = flaw.or(placed.refused);
-                let status =
-                    if reason.is_some() { Status::DeadLetter } else { Status::Accepted };
+                let status = if reason.is_some() { Status::DeadLetter } else { Status::Accepted };
                 EventOutcome { index, status, seq: placed.seq, reason }
-            },
-        );
+            });
         let outcome = Outcome::of(events.collect(), detail);
         add(&self.counters.accepted, outcome.accepted);
         add(&self.counters.rejected, outcome.rejected);

@@ -60,9 +60,8 @@ pub fn router(
     mut partition_of: impl FnMut(&str) -> PartitionId,
 ) -> Router {
     let http = partition_of("http");
-    let mut named = |prefix: &str, name: &String| {
-        (name.clone(), partition_of(&format!("{prefix}/{name}")))
-    };
+    let mut named =
+        |prefix: &str, name: &String| (name.clone(), partition_of(&format!("{prefix}/{name}")));
     let sources = plan.config.sources.iter().map(|name| named("http", name)).collect();
     let webhooks = plan.webhooks.keys().map(|name| named("webhook", name)).collect();
     let ingress = Ingress {

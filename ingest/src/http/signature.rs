@@ -78,7 +78,11 @@ impl Template {
                 "timestamp" => Part::Timestamp(
                     timestamp.clone().ok_or("`signed` uses {timestamp}: set timestamp_header")?,
                 ),
-                other => return Err(format!("`signed` knows no {{{other}}}; use {{id}}, {{timestamp}}, {{body}}")),
+                other => {
+                    return Err(format!(
+                        "`signed` knows no {{{other}}}; use {{id}}, {{timestamp}}, {{body}}"
+                    ));
+                }
             });
             rest = &rest[close + 1..];
         }
@@ -86,7 +90,9 @@ impl Template {
             parts.push(Part::Literal(rest.to_owned()));
         }
         if parts.iter().filter(|part| **part == Part::Body).count() != 1 {
-            return Err("`signed` must contain {body} once: what is not signed can be forged".to_owned());
+            return Err(
+                "`signed` must contain {body} once: what is not signed can be forged".to_owned()
+            );
         }
         Ok(Template(parts))
     }
@@ -149,7 +155,9 @@ impl Verifier {
         // A key takes any length, so making the HMAC cannot fail; were it to, the secret would match nothing.
         let matches = |secret: &Secret| {
             Hmac::<Sha256>::new_from_slice(secret.expose()).is_ok_and(|mut mac| {
-                pieces.iter().for_each(|piece| mac.update(piece));
+                for piece in &pieces {
+                    mac.update(piece);
+                }
                 tags.iter().any(|tag| mac.clone().verify_slice(tag).is_ok())
             })
         };
@@ -197,10 +205,16 @@ fn instant(text: &str) -> Option<EventTime> {
 pub(super) enum Mismatch {
     #[error("header {header} is missing")]
     Missing { header: HeaderName },
-    #[error("header {header} cannot be read; look at its format, its prefix and that it comes once")]
+    #[error(
+        "header {header} cannot be read; look at its format, its prefix and that it comes once"
+    )]
     Unreadable { header: HeaderName },
-    #[error("{header} is more than {tolerance_s} s from this server's clock; sign anew, or set the clock")]
+    #[error(
+        "{header} is more than {tolerance_s} s from this server's clock; sign anew, or set the clock"
+    )]
     Stale { header: HeaderName, tolerance_s: i64 },
-    #[error("no configured secret makes this tag for these bytes; look at the secret and that the body is unchanged")]
+    #[error(
+        "no configured secret makes this tag for these bytes; look at the secret and that the body is unchanged"
+    )]
     Tag,
 }

@@ -129,8 +129,7 @@ impl Webhook {
         config: &WebhookConfig,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
-        let problem =
-            |problem: String| ConfigError::Webhook { webhook: name.to_owned(), problem };
+        let problem = |problem: String| ConfigError::Webhook { webhook: name.to_owned(), problem };
         let layout = config.preset.layout();
         let header = |own: &Option<String>, preset: Option<&'static str>| match own {
             Some(text) => HeaderName::try_from(text.as_str())
@@ -150,7 +149,9 @@ impl Webhook {
             return Err(problem(unsigned.to_owned()));
         }
         if config.secrets_env.is_empty() {
-            return Err(problem("secrets_env names no variable; name the one with the secret".to_owned()));
+            return Err(problem(
+                "secrets_env names no variable; name the one with the secret".to_owned(),
+            ));
         }
         let encoding = config.secret_encoding.unwrap_or(layout.secret);
         let secrets = config
