@@ -59,17 +59,21 @@ pub(crate) struct Entry<'x> {
     pub(crate) value: Value<'x>,
 }
 
+// The text readers are inlined where events are built, so that an identifier is made in its place and not moved there.
 impl<'x> Entry<'x> {
     /// An identifier: text that is not blank, holds no control characters and is at most 256 bytes.
+    #[inline]
     pub(crate) fn id_text(self) -> Result<&'x str, Malformed> {
         self.checked_text("text", ID_BYTES_MAX)
     }
 
+    #[inline]
     pub(crate) fn id<T: From<&'x str>>(self) -> Result<T, Malformed> {
         self.id_text().map(T::from)
     }
 
     /// Empty text, too, means "not known": many senders have no other way to say so.
+    #[inline]
     pub(crate) fn id_or_none<T: From<&'x str>>(self) -> Result<Option<T>, Malformed> {
         if self.unset() || self.value == Value::Text("") { Ok(None) } else { self.id().map(Some) }
     }
@@ -79,6 +83,7 @@ impl<'x> Entry<'x> {
         self.checked_text("text", TEXT_BYTES_MAX).map(Name::from)
     }
 
+    #[inline]
     pub(crate) fn name_or_none(self) -> Result<Option<Name>, Malformed> {
         if self.unset() || self.value == Value::Text("") { Ok(None) } else { self.name().map(Some) }
     }

@@ -85,6 +85,7 @@ fn parse_utc(text: &[u8]) -> Option<i64> {
     })
 }
 
+#[inline]
 fn number(digits: [u8; 4]) -> Option<i64> {
     let mut value = 0;
     for digit in digits {

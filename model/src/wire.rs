@@ -177,6 +177,7 @@ impl<'a> Wire<'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn get(&self, field: Field) -> Entry<'_> {
         self.ignore(field);
         let value = match self.slots[field as usize] {
