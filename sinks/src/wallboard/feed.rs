@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use axum::extract::ws::Utf8Bytes;
-use highwater_dataflow::Clock;
+use highwater_dataflow::{Clock, EventTime};
 use highwater_dataflow::latency::{Latency, Stage};
-use highwater_dataflow::view::{Commit, Stamps, View};
+use highwater_dataflow::view::{Commit, Row, Stamps, View};
 use tokio::sync::watch;
 
 use super::Config;
@@ -113,6 +113,19 @@ impl Wallboard {
         if 0 < self.clients() {
             self.await_push(seq, commits);
         }
+        drop(board);
+        self.inner.signal.send_modify(|signal| signal.seq = seq);
+    }
+
+    /// Takes in what the views hold after a start: rows of each view, and the watermark they are at.
+    pub fn load<'a, R: IntoIterator<Item = &'a Row>>(
+        &self,
+        views: impl IntoIterator<Item = (&'static View, R)>,
+        watermark: Option<EventTime>,
+    ) {
+        let mut board = self.board();
+        board.load(views, watermark);
+        let seq = board.seq;
         drop(board);
         self.inner.signal.send_modify(|signal| signal.seq = seq);
     }
