@@ -1,6 +1,6 @@
 //! What `/v1/events` answers, and when.
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::yield_now;
 
 use super::*;
@@ -20,7 +20,7 @@ async fn nobody_is_told_accepted_before_the_journal_is_durable() {
     let early = stream.try_read(&mut [0; 1]).unwrap_err();
     assert_eq!(early.kind(), std::io::ErrorKind::WouldBlock);
 
-    durable.send(Ok(appended(&delivery, None))).unwrap();
+    durable.send(Ok(appended(&delivery, false))).unwrap();
     let answer = Answer::read(stream).await;
     assert_eq!(answer.counts(), (1, 0));
     assert_eq!(answer.body["events"][0]["seq"], 1);
@@ -241,7 +241,7 @@ async fn more_requests_or_bytes_than_allowed_in_work_are_429() {
     let second = server.post(arrival("2")).await;
     assert_eq!((second.status, second.error()), (429, "overloaded"));
     assert_eq!(second.header("retry-after"), Some("1"));
-    durable.send(Ok(appended(&delivery, None))).unwrap();
+    durable.send(Ok(appended(&delivery, false))).unwrap();
     assert_eq!(Answer::read(first).await.counts(), (1, 0));
     server.set(Mode::Durable);
     assert_eq!(server.post(arrival("2")).await.counts(), (1, 0));
@@ -257,10 +257,53 @@ async fn more_requests_or_bytes_than_allowed_in_work_are_429() {
     let (delivery, durable) = server.held.recv().await.unwrap();
     // An inflating body needs room for the most it may become.
     assert_eq!(Call::events(arrival("2")).gzip().send(&server).await.status, 429);
-    durable.send(Ok(appended(&delivery, None))).unwrap();
+    durable.send(Ok(appended(&delivery, false))).unwrap();
     assert_eq!(Answer::read(first).await.counts(), (1, 0));
     server.set(Mode::Durable);
     assert_eq!(Call::events(arrival("2")).gzip().send(&server).await.counts(), (1, 0));
+}
+
+#[tokio::test]
+async fn a_sender_of_much_reads_why_it_was_refused() {
+    let mut server = Server::start(|config| config.requests_max = 1).await;
+    server.set(Mode::Held);
+    let first = Call::events(arrival("1")).begin(&server).await;
+    let (delivery, durable) = server.held.recv().await.unwrap();
+    let much = " ".repeat(1 << 20);
+    // Sent whole before anything is read: larger than the sockets' buffers, so somebody has to take it in.
+    let busy = Call::events(&much).send(&server).await;
+    assert_eq!((busy.status, busy.header("retry-after")), (429, Some("1")));
+    assert_eq!(Call::to("/v1/webhooks/nobody", &much).send(&server).await.status, 404);
+    durable.send(Ok(appended(&delivery, false))).unwrap();
+    assert_eq!(Answer::read(first).await.counts(), (1, 0));
+}
+
+#[tokio::test]
+async fn a_sender_that_asks_before_sending_is_answered_at_once() {
+    let server = Server::start(|_| {}).await;
+    let mut call = Call::events("").with("Content-Length", "1000").with("Expect", "100-continue");
+    let refused = call.clone().with("Content-Type", "text/plain").send(&server).await;
+    assert_eq!(refused.status, 415);
+    call = call.with("Content-Length", &(2 << 20).to_string());
+    assert_eq!(call.send(&server).await.status, 413);
+}
+
+#[tokio::test]
+async fn a_connection_serves_one_request_after_another() {
+    let server = Server::start(|_| {}).await;
+    let keep = |call: Call| {
+        let text = String::from_utf8(call.bytes()).unwrap();
+        text.replace("Connection: close\r\n", "").into_bytes()
+    };
+    let refused = Call::events("nonsense");
+    let both =
+        [keep(Call::events(arrival("1"))), keep(refused), Call::events(arrival("2")).bytes()];
+    let mut stream = TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
+    stream.write_all(&both.concat()).await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    assert_eq!(text.matches("HTTP/1.1 202").count(), 2, "{text}");
+    assert_eq!(text.matches("HTTP/1.1 400").count(), 1);
 }
 
 #[tokio::test]
@@ -275,7 +318,7 @@ async fn stopping_lets_requests_in_work_finish() {
     }
     assert!(TcpStream::connect(("127.0.0.1", server.port)).await.is_err());
     assert!(!server.running.is_finished());
-    durable.send(Ok(appended(&delivery, None))).unwrap();
+    durable.send(Ok(appended(&delivery, false))).unwrap();
     assert_eq!(Answer::read(stream).await.counts(), (1, 0));
     server.running.await.unwrap();
 }

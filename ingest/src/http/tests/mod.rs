@@ -4,7 +4,9 @@
 
 mod access;
 mod answers;
+mod bodies;
 mod config;
+mod journal;
 mod signed;
 
 use std::io::Write;
@@ -36,7 +38,7 @@ enum Mode {
     Held,
     /// Turned away at the queue.
     Refused(NotDurable),
-    /// Taken, then lost.
+    /// Taken, then refused.
     Lost(NotDurable),
     /// Durable, but every item is set aside by the journal.
     SetAside,
@@ -61,8 +63,9 @@ impl FakeJournal {
     }
 }
 
-fn appended(delivery: &Delivery, refused: Option<&str>) -> Appended {
-    let place = |seq| Placed { seq, refused: refused.map(str::to_owned) };
+/// What the journal answers; set aside: all of it is from the future.
+fn appended(delivery: &Delivery, set_aside: bool) -> Appended {
+    let place = |seq| Placed { seq, refused: set_aside.then(|| "too far ahead".to_owned()) };
     Appended { items: (1..=delivery.items.len() as u64).map(place).collect() }
 }
 
@@ -72,15 +75,17 @@ impl Journal for FakeJournal {
         let reply = match mode {
             Mode::Refused(why) => return Err(why),
             Mode::Lost(why) => Err(why),
-            Mode::Durable => Ok(appended(&delivery, None)),
-            Mode::SetAside => Ok(appended(&delivery, Some("too far ahead"))),
             Mode::Held => {
                 let (answer, receipt) = oneshot::channel();
                 self.held.send((delivery, answer)).unwrap();
                 return Ok(Box::pin(async { receipt.await.unwrap_or(Err(NotDurable::Failing)) }));
             }
+            Mode::Durable | Mode::SetAside => {
+                let appended = appended(&delivery, mode == Mode::SetAside);
+                self.taken.lock().unwrap().push(delivery);
+                Ok(appended)
+            }
         };
-        self.taken.lock().unwrap().push(delivery);
         Ok(Box::pin(async { reply }))
     }
 }
@@ -210,17 +215,17 @@ impl Call {
     }
 
     fn bytes(&self) -> Vec<u8> {
-        let mut bytes = format!("POST {} HTTP/1.1\r\nConnection: close\r\n", self.target);
+        let mut bytes = Vec::new();
+        write!(bytes, "POST {} HTTP/1.1\r\nConnection: close\r\n", self.target).unwrap();
         let declared =
             |(name, _): &(String, String)| name == "Content-Length" || name == "Transfer-Encoding";
         if !self.headers.iter().any(declared) {
-            bytes += &format!("Content-Length: {}\r\n", self.body.len());
+            write!(bytes, "Content-Length: {}\r\n", self.body.len()).unwrap();
         }
         for (name, value) in &self.headers {
-            bytes += &format!("{name}: {value}\r\n");
+            write!(bytes, "{name}: {value}\r\n").unwrap();
         }
-        bytes += "\r\n";
-        let mut bytes = bytes.into_bytes();
+        bytes.extend_from_slice(b"\r\n");
         bytes.extend_from_slice(&self.body);
         bytes
     }

@@ -16,7 +16,9 @@ fn webhook(preset: Preset, secrets: &[&str]) -> WebhookConfig {
 
 fn mac(key: &[u8], parts: &[&str]) -> Vec<u8> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
-    parts.iter().for_each(|part| mac.update(part.as_bytes()));
+    for part in parts {
+        mac.update(part.as_bytes());
+    }
     mac.finalize().into_bytes().to_vec()
 }
 
@@ -25,7 +27,8 @@ fn base64(tag: &[u8]) -> String {
 }
 
 fn hex(tag: &[u8]) -> String {
-    tag.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap();
+    tag.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 fn standard_key(env_name: &str) -> Vec<u8> {
