@@ -27,6 +27,7 @@ pub mod time;
 mod unfold;
 pub mod view;
 pub mod watermark;
+pub mod window;
 
 pub use admit::{Admission, Horizons, Reason, Refused};
 pub use alert::{Incident, Notification, Step};
@@ -40,6 +41,10 @@ pub use runtime::{Batch, Options, Runtime};
 pub use signal::{PartitionId, Signal};
 pub use table::Table;
 pub use time::{BEGINNING, Epoch, EventTime, FOREVER, Millis, Point, Span};
+pub use window::{
+    Accumulation, Behavior, LateElement, LateReason, Pane, PaneInfo, Panes, RowStatus,
+    TimestampCombiner, Timing, Trigger, Window, WindowFn,
+};
 
 /// What a collection may hold: anything that can be ordered, hashed, exchanged between workers and kept.
 pub trait Datum: differential_dataflow::ExchangeData + std::hash::Hash {}

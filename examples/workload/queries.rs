@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use highwater_dataflow::window::{
-    Accumulation, FixedWindows, Group, SlidingWindows, Sum, Trigger,
+use highwater_dataflow::window::{Accumulation, FixedWindows, Group, SlidingWindows, Sum, Trigger};
+use highwater_dataflow::{
+    EventTime, Events, FOREVER, Graph, Horizons, Point, Segment, Span, Table,
 };
-use highwater_dataflow::{EventTime, Events, FOREVER, Graph, Horizons, Point, Segment, Span, Table};
 use highwater_model::{ActivityCode, AgentId, AgentState};
 use serde::{Deserialize, Serialize};
 
@@ -69,10 +69,10 @@ impl Group for Interval {
     fn zero() -> Self {
         Interval::default()
     }
-    fn add(&mut self, other: &Self, times: i64) {
-        self.volume += other.volume * times;
-        self.completes += other.completes * times;
-        self.handle_ms += other.handle_ms * times;
+    fn add(&mut self, other: &Self, times: isize) {
+        self.volume += other.volume * times as i64;
+        self.completes += other.completes * times as i64;
+        self.handle_ms += other.handle_ms * times as i64;
     }
 }
 
@@ -231,4 +231,3 @@ pub fn is_out(state: AgentState, activity: Option<&ActivityCode>) -> bool {
         Some(name) => state.name() != name,
     }
 }
-

@@ -3,4 +3,5 @@
 pub mod anonymous_bank;
 pub mod http;
 pub mod intake;
+pub mod journal;
 pub mod source;

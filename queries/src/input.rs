@@ -2,8 +2,7 @@
 
 use highwater_dataflow::{Admission, Events, Graph, Millis, Point, Refused, Span, Table};
 use highwater_model::{
-    AgentId, AgentProfile, AgentState, Envelope, Event, EventKey, Name, QueueId, QueueProfile,
-    QueueUpdate,
+    AgentId, AgentProfile, AgentState, Envelope, Event, Name, QueueId, QueueProfile, QueueUpdate,
 };
 use serde::{Deserialize, Serialize};
 
@@ -160,9 +159,4 @@ impl<'s> Inputs<'s> {
     pub fn roster(&self) -> Table<'s, (AgentId, Span<AgentProfile>)> {
         self.agent_profiles().intervals("roster", self.correction)
     }
-}
-
-/// The identity under which the door knows an entry; exposed for oracles.
-pub fn identity(entry: &Entry) -> EventKey {
-    EventKey(admission(entry).id)
 }

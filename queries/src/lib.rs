@@ -2,20 +2,20 @@
 //!
 //! Adding a query touches its file, its oracle under `tests/oracle/`, and one line of [`registry`].
 
-mod adherence;
-mod adherence_now;
-mod contacts;
-mod dead_letters;
-mod input;
-mod late_events;
-mod measures;
-mod queue_interval;
-mod queue_now;
-mod queue_rolling;
+pub mod adherence;
+pub mod adherence_now;
+pub mod contacts;
+pub mod dead_letters;
+pub mod input;
+pub mod late_events;
+pub mod measures;
+pub mod queue_interval;
+pub mod queue_now;
+pub mod queue_rolling;
 pub mod registry;
-mod settings;
-mod spine;
-mod team_drift;
+pub mod settings;
+pub mod spine;
+pub mod team_drift;
 
 pub use adherence::{Judged, Status, adherence, default_verdict};
 pub use adherence_now::AdherenceNow;

@@ -41,19 +41,19 @@ impl Group for Measures {
         Measures::default()
     }
 
-    fn add(&mut self, other: &Self, times: i64) {
-        self.arrivals += other.arrivals * times;
-        self.offered += other.offered * times;
-        self.answered += other.answered * times;
-        self.answered_in_time += other.answered_in_time * times;
-        self.abandoned += other.abandoned * times;
-        self.abandoned_in_time += other.abandoned_in_time * times;
-        self.abandoned_short += other.abandoned_short * times;
-        self.wait_ms += other.wait_ms * times;
-        self.completed += other.completed * times;
-        self.handle_ms += other.handle_ms * times;
-        self.in_progress += other.in_progress * times;
-        self.spine += other.spine * times;
+    fn add(&mut self, other: &Self, times: isize) {
+        self.arrivals += other.arrivals * times as i64;
+        self.offered += other.offered * times as i64;
+        self.answered += other.answered * times as i64;
+        self.answered_in_time += other.answered_in_time * times as i64;
+        self.abandoned += other.abandoned * times as i64;
+        self.abandoned_in_time += other.abandoned_in_time * times as i64;
+        self.abandoned_short += other.abandoned_short * times as i64;
+        self.wait_ms += other.wait_ms * times as i64;
+        self.completed += other.completed * times as i64;
+        self.handle_ms += other.handle_ms * times as i64;
+        self.in_progress += other.in_progress * times as i64;
+        self.spine += other.spine * times as i64;
     }
 }
 

@@ -93,7 +93,7 @@ impl ViewRow for QueueInterval {
             m.abandoned_short.into(),
             m.wait_ms.into(),
             m.handle_ms.into(),
-            self.status.name().into(),
+            self.status.as_str().into(),
         ]);
     }
 }

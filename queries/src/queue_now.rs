@@ -89,7 +89,7 @@ pub fn queue_now<'s>(
             .filter(move |(_, (_, has))| *has == outcome)
             .map(|(queue, _)| (queue, ()))
             .count_per_key()
-            .map(|((queue), n)| (queue, n as i64))
+            .map(|(queue, n)| (queue, n as i64))
     };
     let seen = outcomes.clone().map(|(queue, _)| queue);
     let updated = updates.clone().map(|(queue, _)| queue);

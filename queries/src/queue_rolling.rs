@@ -58,7 +58,7 @@ impl ViewRow for QueueRolling {
             m.aht_ms().into(),
             m.asa_ms().into(),
             m.sl_offered_pct().into(),
-            self.status.name().into(),
+            self.status.as_str().into(),
         ]);
     }
 }

@@ -11,7 +11,7 @@ use crate::late_events::{DuplicateCount, LateElements, LateEvent};
 use crate::measures::{Measures, Promise};
 use crate::settings::Settings;
 use crate::{
-    AdherenceNow, QueueInterval, QueueNow, QueueRolling, adherence_now, dead_letters, late_events,
+    AdherenceNow, QueueInterval, QueueNow, QueueRolling, adherence_now, late_events,
     queue_interval, queue_now, queue_rolling, team_drift,
 };
 

@@ -1,7 +1,7 @@
 //! The spine: intervals that exist because a queue is open, whether anyone calls or not.
 
 use highwater_dataflow::{EventTime, Millis, Point};
-use highwater_model::{Opening, QueueId, QueueProfile};
+use highwater_model::{Opening, QueueProfile};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -65,6 +65,3 @@ impl Hours {
 pub(crate) fn since(profile: &Point<QueueProfile>) -> EventTime {
     profile.at
 }
-
-/// One opening interval of a queue.
-pub(crate) type Vertebra = (QueueId, EventTime);

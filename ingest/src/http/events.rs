@@ -19,8 +19,9 @@ use tracing::{debug, warn};
 use super::Ingress;
 use super::auth::Role;
 use super::counters::add;
-use super::limits::{Pass, inflate, read_body};
-use super::outcome::{Detail, EventOutcome, Outcome, Status};
+use super::limits::{Pass, discard, inflate, read_body};
+use super::outcome::{Detail, Outcome};
+use super::port::Appended;
 use super::refusal::Refusal;
 use super::split::{Form, flaw, split, too_deep};
 use crate::intake::{Codec, Delivery, Intake};
@@ -47,14 +48,16 @@ pub(super) async fn post(State(ingress): State<Arc<Ingress>>, request: Request) 
 async fn take(ingress: &Ingress, request: Request) -> Result<Response, Refusal> {
     let received = ingress.clock.instant();
     let (head, body) = request.into_parts();
-    ingress.plan.authorizer.authorize(&head.headers, Role::Ingest)?;
-    // Asked again once the body is there; here so that a wrong type is told before a megabyte is sent.
-    form(&head.headers)?;
-    let partition = ingress.partition(&head.headers)?;
-
-    let mut pass = ingress.unsigned.enter()?;
-    let bytes = read_body(body, &ingress.plan.config, &mut pass).await?;
-    ingress.accept(&head, bytes, Source { partition, received }, pass).await
+    match ingress.admit(&head.headers) {
+        Ok((partition, mut pass)) => {
+            let bytes = read_body(body, &ingress.plan.config, &mut pass).await?;
+            ingress.accept(&head, bytes, Source { partition, received }, pass).await
+        }
+        Err(refusal) => {
+            discard(&head.headers, body, &ingress.plan.config).await;
+            Err(refusal)
+        }
+    }
 }
 
 /// Counts and logs what a request came to.
@@ -73,6 +76,14 @@ pub(super) fn answer(ingress: &Ingress, taken: Result<Response, Refusal>) -> Res
 }
 
 impl Ingress {
+    /// All that can be decided before the body is there.
+    fn admit(&self, headers: &HeaderMap) -> Result<(PartitionId, Pass), Refusal> {
+        self.plan.authorizer.authorize(headers, Role::Ingest)?;
+        form(headers)?;
+        gzip(headers)?;
+        Ok((self.partition(headers)?, self.unsigned.enter()?))
+    }
+
     /// Takes a body whose sender is known to be allowed; answers once its events are durable.
     pub(super) async fn accept(
         &self,
@@ -103,7 +114,9 @@ impl Ingress {
         add(&self.counters.unknown_fields, unknown_fields);
         add(&self.counters.unknown_values, unknown_values);
         if items.is_empty() {
-            return Ok(Outcome::of(Vec::new(), detail).into_response());
+            return Ok(
+                Outcome::of(Vec::new(), Appended { items: Vec::new() }, detail).into_response()
+            );
         }
 
         let flaws: Vec<Option<String>> =
@@ -112,15 +125,7 @@ impl Ingress {
         let receipt = self.journal.submit(Delivery { partition, items, received, received_at })?;
         let patience = Duration::from_millis(self.plan.config.ack_timeout_ms);
         let appended = timeout(patience, receipt).await.map_err(|_| Refusal::Unanswered)??;
-        assert_eq!(appended.items.len(), flaws.len(), "the journal answers for every item");
-
-        let events =
-            flaws.into_iter().zip(appended.items).enumerate().map(|(index, (flaw, placed))| {
-                let reason = flaw.or(placed.refused);
-                let status = if reason.is_some() { Status::DeadLetter } else { Status::Accepted };
-                EventOutcome { index, status, seq: placed.seq, reason }
-            });
-        let outcome = Outcome::of(events.collect(), detail);
+        let outcome = Outcome::of(flaws, appended, detail);
         add(&self.counters.accepted, outcome.accepted);
         add(&self.counters.rejected, outcome.rejected);
         Ok(outcome.into_response())

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
+use axum::http::HeaderMap;
+use axum::http::header::EXPECT;
 use flate2::read::MultiGzDecoder;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -12,6 +14,9 @@ use tokio::time::timeout;
 
 use super::config::HttpConfig;
 use super::refusal::Refusal;
+
+/// Longest time spent on a body that is not wanted.
+const DISCARD: Duration = Duration::from_secs(1);
 
 /// Lets a bounded number of requests, with a bounded number of bytes, be in work; refuses the rest at once.
 ///
@@ -87,6 +92,20 @@ pub(super) async fn read_body(
         Ok(Err(_)) => Err(Refusal::CutShort),
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
     }
+}
+
+/// Takes in, and forgets, the body of a request that is refused already.
+///
+/// A sender in the midst of its megabyte would otherwise be cut off, and never read the Retry-After it was given.
+pub(super) async fn discard(headers: &HeaderMap, body: Body, config: &HttpConfig) {
+    // One that waits for our word sends nothing before it has the answer.
+    if headers.contains_key(EXPECT) {
+        return;
+    }
+    let mut rest = Limited::new(body, config.body_bytes_max);
+    let all = async { while let Some(Ok(_)) = rest.frame().await {} };
+    // Whether it came in time or not, the answer is the same.
+    let _ = timeout(Duration::from_millis(config.body_timeout_ms).min(DISCARD), all).await;
 }
 
 /// Inflates a gzip body, stopping as soon as it turns out too large.

@@ -51,7 +51,7 @@ pub use webhook::{Preset, SecretEncoding, WebhookConfig};
 /// The routes that take events, ready to be merged with others.
 ///
 /// `partition_of` gives each source its partition, the same one after every restart. It is asked once for each of
-/// `http`, `http/SOURCE` for the listed sources and `webhook/NAME` for the webhooks.
+/// `http`, `http:SOURCE` for the listed sources and `webhook:NAME` for the webhooks.
 pub fn router(
     plan: HttpPlan,
     journal: Arc<dyn Journal>,
@@ -61,7 +61,7 @@ pub fn router(
 ) -> Router {
     let http = partition_of("http");
     let mut named =
-        |prefix: &str, name: &String| (name.clone(), partition_of(&format!("{prefix}/{name}")));
+        |prefix: &str, name: &String| (name.clone(), partition_of(&format!("{prefix}:{name}")));
     let sources = plan.config.sources.iter().map(|name| named("http", name)).collect();
     let webhooks = plan.webhooks.keys().map(|name| named("webhook", name)).collect();
     let ingress = Ingress {

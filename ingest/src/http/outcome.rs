@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::port::Appended;
 use super::refusal::Refusal;
 
 /// How much of the outcome a sender wants to read.
@@ -47,7 +48,7 @@ pub(super) struct EventOutcome {
     /// Its place in the request, from 0, blank lines not counted.
     pub(super) index: usize,
     pub(super) status: Status,
-    /// Its place in the journal, or among the dead letters.
+    /// Its place in the journal, which holds dead letters too.
     pub(super) seq: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<String>,
@@ -61,7 +62,16 @@ pub(super) enum Status {
 }
 
 impl Outcome {
-    pub(super) fn of(events: Vec<EventOutcome>, detail: Detail) -> Self {
+    /// The outcome of a delivery: what we found wrong with its items, and where the journal put them.
+    pub(super) fn of(flaws: Vec<Option<String>>, appended: Appended, detail: Detail) -> Self {
+        assert_eq!(flaws.len(), appended.items.len(), "the journal answers for every item");
+        let events = flaws.into_iter().zip(appended.items).enumerate();
+        let events = events.map(|(index, (flaw, placed))| {
+            let reason = flaw.or(placed.refused);
+            let status = if reason.is_some() { Status::DeadLetter } else { Status::Accepted };
+            EventOutcome { index, status, seq: placed.seq, reason }
+        });
+        let events: Vec<EventOutcome> = events.collect();
         let rejected = events.iter().filter(|event| event.status == Status::DeadLetter).count();
         let accepted = events.len() - rejected;
         Outcome { accepted, rejected, events: (detail == Detail::Events).then_some(events) }

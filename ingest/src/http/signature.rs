@@ -155,7 +155,9 @@ impl Verifier {
         // A key takes any length, so making the HMAC cannot fail; were it to, the secret would match nothing.
         let matches = |secret: &Secret| {
             Hmac::<Sha256>::new_from_slice(secret.expose()).is_ok_and(|mut mac| {
-                pieces.iter().for_each(|piece| mac.update(piece));
+                for piece in &pieces {
+                    mac.update(piece);
+                }
                 tags.iter().any(|tag| mac.clone().verify_slice(tag).is_ok())
             })
         };

@@ -63,15 +63,15 @@ pub(super) fn too_deep(raw: &[u8]) -> bool {
 }
 
 fn object(body: &[u8]) -> Result<Vec<&[u8]>, Refusal> {
-    match serde_json::from_slice::<&RawValue>(body) {
-        Ok(raw) => Ok(vec![raw.get().as_bytes()]),
-        Err(error) => Err(Refusal::NotJson(match flaw_after_first_value(body, &error) {
-            true => {
-                format!("{error}; several events on lines of their own are application/x-ndjson")
-            }
-            false => error.to_string(),
-        })),
+    let error = match serde_json::from_slice::<&RawValue>(body) {
+        Ok(raw) => return Ok(vec![raw.get().as_bytes()]),
+        Err(error) => error,
+    };
+    let mut said = error.to_string();
+    if flaw_after_first_value(body, &error) {
+        said.push_str("; several events on lines of their own are application/x-ndjson");
     }
+    Err(Refusal::NotJson(said))
 }
 
 /// Lines sent as `application/json` fail at the second one: the commonest mistake deserves its own hint.

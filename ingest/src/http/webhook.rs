@@ -6,11 +6,13 @@ use axum::extract::{Path, Request, State};
 use axum::http::HeaderName;
 use axum::response::Response;
 use base64::Engine;
+use highwater_dataflow::PartitionId;
 use serde::Deserialize;
 use tracing::warn;
 
 use super::config::ConfigError;
 use super::events::{Source, answer};
+use super::limits::Pass;
 use super::refusal::Refusal;
 use super::secret::{Secret, from_env};
 use super::signature::{BASE64, Encoding, Scheme, Template, Verifier};
@@ -200,12 +202,25 @@ pub(super) async fn post(
 
 async fn take(ingress: &Ingress, name: &str, request: Request) -> Result<Response, Refusal> {
     let received = ingress.clock.instant();
-    let webhook = ingress.plan.webhooks.get(name).ok_or(Refusal::Webhook)?;
-    let partition = *ingress.webhooks.get(name).ok_or(Refusal::Webhook)?;
     let (head, body) = request.into_parts();
+    match ingress.admit_signed(name) {
+        Ok((webhook, partition, mut pass)) => {
+            let bytes = limits::read_body(body, &ingress.plan.config, &mut pass).await?;
+            webhook.verifier.verify(&head.headers, &bytes, ingress.clock.now_ms())?;
+            ingress.accept(&head, bytes, Source { partition, received }, pass).await
+        }
+        Err(refusal) => {
+            limits::discard(&head.headers, body, &ingress.plan.config).await;
+            Err(refusal)
+        }
+    }
+}
 
-    let mut pass = ingress.signed.enter()?;
-    let bytes = limits::read_body(body, &ingress.plan.config, &mut pass).await?;
-    webhook.verifier.verify(&head.headers, &bytes, ingress.clock.now_ms())?;
-    ingress.accept(&head, bytes, Source { partition, received }, pass).await
+impl Ingress {
+    /// All that can be decided before the body is there.
+    fn admit_signed(&self, name: &str) -> Result<(&Webhook, PartitionId, Pass), Refusal> {
+        let webhook = self.plan.webhooks.get(name).ok_or(Refusal::Webhook)?;
+        let partition = *self.webhooks.get(name).ok_or(Refusal::Webhook)?;
+        Ok((webhook, partition, self.signed.enter()?))
+    }
 }

@@ -95,6 +95,25 @@ impl Board {
         changed
     }
 
+    /// Takes in the whole contents of views, as one update.
+    pub(super) fn load<'a, R: IntoIterator<Item = &'a Row>>(
+        &mut self,
+        views: impl IntoIterator<Item = (&'static View, R)>,
+        watermark: Option<EventTime>,
+    ) {
+        self.seq += 1;
+        self.watermark = watermark.unwrap_or(self.watermark);
+        for (view, rows) in views {
+            let Some(table) = self.tables.iter_mut().find(|table| table.view == view) else {
+                continue;
+            };
+            for row in rows {
+                table.insert(json(&row[..view.key]), row, self.seq);
+            }
+            table.forget(self.seq, self.watermark);
+        }
+    }
+
     /// All current rows.
     pub(super) fn snapshot(&self) -> Extract {
         let table = |table: &Table| Part {
@@ -148,7 +167,7 @@ pub(super) struct Table {
     time: Option<usize>,
     /// Rows with this value in this column are not aged out.
     pinned: Option<(usize, &'static str)>,
-    /// Live rows and tombstones by key, so that a snapshot comes out in key order.
+    /// Live rows and tombstones by key; ordered, so that snapshots of the same rows are the same.
     rows: BTreeMap<Text, Entry>,
     live: usize,
     /// Live rows by last change, tombstones by removal, unpinned live rows by age.

@@ -25,6 +25,7 @@ mod board;
 mod correction;
 mod feed;
 mod gate;
+mod listener;
 mod metrics;
 mod read;
 mod shown;

@@ -1,0 +1,514 @@
+//! The window operator: folds an epoch's rows into windows, fires triggers, expires what is over.
+//!
+//! Within an epoch rows come first, judged by the watermark of the epoch before; then processing-time deadlines;
+//! then the watermark advances. The order of rows within the epoch never shows.
+
+use std::collections::BTreeMap;
+
+use differential_dataflow::consolidation::consolidate_updates;
+use rustc_hash::FxHashMap;
+
+use crate::Datum;
+use crate::closed::{Now, Out};
+use crate::table::Change;
+use crate::time::{BEGINNING, EventTime, Millis};
+
+use super::aggregate::Aggregate;
+use super::assign::WindowFn;
+use super::state::{Keyed, Live, NO_ALARM, Pending};
+use super::trigger::{Machine, Moment};
+use super::{
+    Accumulation, Behavior, LateElement, LateReason, Pane, PaneInfo, Plan, TimestampCombiner,
+    Timing, Window,
+};
+
+/// A row of the input.
+pub(crate) type Row<K, V> = (K, (EventTime, V));
+
+/// Index of a key in [`Operator::keys`].
+pub(crate) type KeyId = u32;
+
+pub(crate) struct Operator<K, V, W, A: Aggregate<V>> {
+    pub(crate) windows: W,
+    pub(crate) aggregate: A,
+    pub(crate) plan: Plan,
+    pub(crate) machine: Machine,
+    pub(crate) watermark: EventTime,
+    pub(crate) now: Millis,
+    ids: FxHashMap<K, KeyId>,
+    pub(crate) keys: Vec<Keyed<K, A::Acc, A::Output>>,
+    free: Vec<KeyId>,
+    /// Keys with changes in this epoch.
+    touched: Vec<KeyId>,
+    /// Windows whose triggers have to be asked.
+    pub(crate) dirty: Vec<(KeyId, Window)>,
+    /// Watermarks at which windows end or expire.
+    ends: BTreeMap<EventTime, Vec<(KeyId, Window)>>,
+    /// Processing times for which triggers wait.
+    alarms: BTreeMap<Millis, Vec<(KeyId, Window)>>,
+    /// Keys that may have lost their last window.
+    idle: Vec<KeyId>,
+    pub(crate) any_refused: bool,
+    /// Rows of windows that are gone because all their elements were deleted.
+    pub(crate) orphans: Vec<(KeyId, Pane<A::Output>)>,
+    assigned: Vec<Window>,
+    shares_slices: bool,
+    merging: bool,
+    pub(crate) discarding: bool,
+    pub(crate) retracting: bool,
+}
+
+/// What an operator says: panes.
+pub(crate) type PaneOut<K, O> = Out<(K, Pane<O>)>;
+
+impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
+    pub(crate) fn new(windows: W, aggregate: A, plan: Plan) -> Self {
+        let discarding = plan.accumulation == Accumulation::Discarding;
+        let merging = windows.is_merging();
+        Operator {
+            machine: Machine::new(&plan.trigger, merging),
+            shares_slices: windows.shares_slices() && !discarding && !merging,
+            merging,
+            discarding,
+            retracting: plan.accumulation == Accumulation::AccumulatingRetracting,
+            windows,
+            aggregate,
+            plan,
+            watermark: BEGINNING,
+            now: Millis::MIN,
+            ids: FxHashMap::default(),
+            keys: Vec::new(),
+            free: Vec::new(),
+            touched: Vec::new(),
+            dirty: Vec::new(),
+            ends: BTreeMap::new(),
+            alarms: BTreeMap::new(),
+            idle: Vec::new(),
+            any_refused: false,
+            orphans: Vec::new(),
+            assigned: Vec::new(),
+        }
+    }
+
+    /// Answers one closed epoch.
+    pub(crate) fn epoch(
+        &mut self,
+        now: Now,
+        rows: &mut Vec<Change<Row<K, V>>>,
+        out: &mut PaneOut<K, A::Output>,
+        late: &mut Out<(K, LateElement)>,
+    ) {
+        self.now = self.now.max((self.plan.clock)(now.epoch));
+        if rows.iter().any(|(_, _, diff)| *diff < 0) {
+            // A row that comes and goes within the epoch never was.
+            consolidate_updates(rows);
+        }
+        self.fold(rows);
+        self.apply();
+        if self.any_refused {
+            self.report(rows, late);
+        }
+        for (id, pane) in std::mem::take(&mut self.orphans) {
+            out.give((self.keys[id as usize].key.clone(), pane), -1);
+        }
+        for (id, window) in std::mem::take(&mut self.dirty) {
+            self.consider(id, window, false, out);
+        }
+        while let Some(entry) = self.alarms.first_entry()
+            && *entry.key() <= self.now
+        {
+            for (id, window) in entry.remove() {
+                if let Ok(index) = self.keys[id as usize].find(window) {
+                    self.keys[id as usize].windows[index].alarm = NO_ALARM;
+                    self.consider(id, window, false, out);
+                }
+            }
+        }
+        if now.watermark > self.watermark {
+            self.watermark = now.watermark;
+            self.pass(out);
+        }
+        self.forget_idle();
+    }
+
+    /// Sums the epoch's rows up by key and slice.
+    fn fold(&mut self, rows: &[Change<Row<K, V>>]) {
+        let exact = self.plan.timestamps != TimestampCombiner::EndOfWindow;
+        for ((key, (at, value)), _, diff) in rows {
+            let id = self.id_of(key);
+            let keyed = &mut self.keys[id as usize];
+            if keyed.pending.is_empty() {
+                self.touched.push(id);
+            }
+            let pending = keyed.pending_at(
+                *at,
+                || {
+                    if exact {
+                        Window { start: *at, end: at.saturating_add(1) }
+                    } else {
+                        self.windows.slice(*at)
+                    }
+                },
+                || self.aggregate.zero(),
+            );
+            self.aggregate.add(&mut pending.acc, value, *diff);
+            if *diff > 0 {
+                pending.inserted += *diff as i64;
+            } else {
+                pending.deleted -= *diff as i64;
+            }
+        }
+    }
+
+    #[inline]
+    fn id_of(&mut self, key: &K) -> KeyId {
+        if let Some(&id) = self.ids.get(key) {
+            return id;
+        }
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.keys[id as usize] = Keyed::new(key.clone());
+                id
+            }
+            None => {
+                self.keys.push(Keyed::new(key.clone()));
+                KeyId::try_from(self.keys.len() - 1).expect("fewer than four billion live keys")
+            }
+        };
+        self.ids.insert(key.clone(), id);
+        id
+    }
+
+    /// Puts what was summed up into the windows.
+    fn apply(&mut self) {
+        let touched = std::mem::take(&mut self.touched);
+        for &id in &touched {
+            let mut pending = std::mem::take(&mut self.keys[id as usize].pending);
+            if self.merging {
+                self.merge_in(id, &mut pending);
+            } else {
+                for change in pending.drain(..) {
+                    self.put(id, change);
+                }
+            }
+            pending.clear();
+            let keyed = &mut self.keys[id as usize];
+            keyed.pending = pending;
+            if keyed.windows.is_empty() {
+                self.idle.push(id);
+            }
+        }
+        self.touched = touched;
+        self.touched.clear();
+    }
+
+    /// Puts the changes of one slice into its windows.
+    fn put(&mut self, id: KeyId, pending: Pending<A::Acc>) {
+        let mut assigned = std::mem::take(&mut self.assigned);
+        self.windows.assign(pending.slice.start, &mut assigned);
+        let keyed = &mut self.keys[id as usize];
+        let mut acc = Some(pending.acc);
+        let mut taken = false;
+        let count = assigned.len();
+        for (nth, window) in assigned.drain(..).enumerate() {
+            let complete = self.windows.complete_at(window);
+            if complete.saturating_add(self.plan.allowed_lateness) <= self.watermark {
+                keyed.refused.push((pending.slice.start, window, LateReason::Expired));
+                self.any_refused = true;
+                continue;
+            }
+            let past_end = complete <= self.watermark;
+            let index = match keyed.find(window) {
+                Ok(index) => index,
+                Err(index) => {
+                    let mut live = Live::new(window);
+                    live.passed = past_end;
+                    let due = if past_end {
+                        complete.saturating_add(self.plan.allowed_lateness)
+                    } else {
+                        complete
+                    };
+                    self.ends.entry(due).or_default().push((id, window));
+                    keyed.windows.insert(index, live);
+                    index
+                }
+            };
+            let live = &mut keyed.windows[index];
+            if live.closed {
+                keyed.refused.push((pending.slice.start, window, LateReason::Closed));
+                self.any_refused = true;
+                continue;
+            }
+            taken = true;
+            live.elements += pending.inserted - pending.deleted;
+            live.changes += pending.inserted + pending.deleted;
+            let moment = Moment { past_end, clock: self.now };
+            let came = pending.inserted + pending.deleted;
+            self.machine.on_element(&mut live.trigger, moment, came);
+            if !past_end {
+                let last = complete - 1;
+                let combiner = self.plan.timestamps;
+                live.hold = held(combiner, live.hold, pending.slice.start, last, self.watermark);
+            }
+            match &mut live.acc {
+                Some(mine) => {
+                    self.aggregate.merge(mine, acc.as_ref().expect("kept until the last window"));
+                }
+                None if self.shares_slices => {}
+                None if nth + 1 == count => live.acc = acc.take(),
+                None => live.acc = acc.clone(),
+            }
+            if (past_end || self.machine.speaks_early()) && !live.dirty {
+                live.dirty = true;
+                self.dirty.push((id, window));
+            }
+        }
+        self.assigned = assigned;
+        if self.shares_slices && taken {
+            let acc = acc.expect("windows of shared slices only borrow it");
+            let start = self.windows.slice(pending.slice.start).start;
+            let from_end = keyed.slices.iter().rposition(|(at, _)| *at <= start);
+            match from_end {
+                Some(index) if keyed.slices[index].0 == start => {
+                    self.aggregate.merge(&mut keyed.slices[index].1, &acc);
+                }
+                Some(index) => keyed.slices.insert(index + 1, (start, acc)),
+                None => keyed.slices.insert(0, (start, acc)),
+            }
+        }
+    }
+
+    /// Sends every element that a window refused to the late output.
+    fn report(&mut self, rows: &[Change<Row<K, V>>], late: &mut Out<(K, LateElement)>) {
+        self.any_refused = false;
+        let exact = self.merging || self.plan.timestamps != TimestampCombiner::EndOfWindow;
+        let mut keys = Vec::new();
+        for ((key, (at, _)), _, diff) in rows {
+            let Some(&id) = self.ids.get(key) else { continue };
+            let keyed = &self.keys[id as usize];
+            if keyed.refused.is_empty() {
+                continue;
+            }
+            keys.push(id);
+            let slice = if exact { *at } else { self.windows.slice(*at).start };
+            for &(start, window, reason) in &keyed.refused {
+                if start == slice {
+                    let lateness = self.watermark.saturating_sub(*at).max(0);
+                    late.give(
+                        (key.clone(), LateElement { window, at: *at, lateness, reason }),
+                        *diff,
+                    );
+                }
+            }
+        }
+        for id in keys {
+            self.keys[id as usize].refused.clear();
+        }
+    }
+
+    /// Asks a window's trigger, and fires if it says so. `crossing`: the watermark is just passing the end.
+    fn consider(
+        &mut self,
+        id: KeyId,
+        window: Window,
+        crossing: bool,
+        out: &mut PaneOut<K, A::Output>,
+    ) {
+        let keyed = &mut self.keys[id as usize];
+        let Ok(index) = keyed.find(window) else { return };
+        let live = &mut keyed.windows[index];
+        live.dirty = false;
+        if live.closed {
+            return;
+        }
+        let past_end = self.windows.complete_at(window) <= self.watermark;
+        let moment = Moment { past_end, clock: self.now };
+        if self.machine.should_fire(&live.trigger, moment) {
+            self.machine.on_fire(&mut live.trigger, moment);
+            let finished = self.machine.is_finished(&live.trigger);
+            self.fire(id, index, finished, crossing, out);
+            if finished {
+                self.close(id, index);
+            }
+        }
+        let live = &mut self.keys[id as usize].windows[index];
+        let alarm = self.machine.deadline(&live.trigger);
+        if alarm < live.alarm && !live.closed {
+            live.alarm = alarm;
+            self.alarms.entry(alarm).or_default().push((id, window));
+        }
+    }
+
+    /// Emits a pane if there is reason to, and begins the next.
+    fn fire(
+        &mut self,
+        id: KeyId,
+        index: usize,
+        finished: bool,
+        crossing: bool,
+        out: &mut PaneOut<K, A::Output>,
+    ) {
+        let keyed = &mut self.keys[id as usize];
+        let live = &mut keyed.windows[index];
+        let complete = self.windows.complete_at(live.window);
+        let timing = if live.settled_panes > 0 {
+            Timing::Late
+        } else if complete > self.watermark {
+            Timing::Early
+        } else if crossing || live.hold.is_some() {
+            // Elements that came in time hold the pane's place, also when the trigger kept it waiting.
+            Timing::OnTime
+        } else {
+            Timing::Late
+        };
+        let empty = live.changes == 0;
+        let deserted = !self.discarding && live.elements <= 0;
+        let needed = !empty
+            || (timing == Timing::OnTime && self.plan.on_time == Behavior::FireAlways)
+            || (finished && self.plan.closing == Behavior::FireAlways);
+        if needed {
+            for row in live.shown.drain(..) {
+                out.give((keyed.key.clone(), row), -1);
+            }
+        }
+        if needed && !(deserted && (self.retracting || live.panes == 0)) {
+            if live.acc.is_none() {
+                let mut acc = self.aggregate.zero();
+                if self.shares_slices {
+                    let from = complete.saturating_sub(live.window.end - live.window.start);
+                    let first = keyed.slices.partition_point(|(start, _)| *start < from);
+                    let slices = keyed.slices[first..].iter();
+                    for (_, slice) in slices.take_while(|(start, _)| *start < complete) {
+                        self.aggregate.merge(&mut acc, slice);
+                    }
+                }
+                live.acc = Some(acc);
+            }
+            let early = timing == Timing::Early;
+            let pane = Pane {
+                window: live.window,
+                value: self.aggregate.output(live.acc.as_ref().expect("made above")),
+                at: live.hold.unwrap_or(complete - 1),
+                info: PaneInfo {
+                    timing,
+                    index: live.panes,
+                    non_speculative_index: if early { -1 } else { live.settled_panes },
+                    first: live.panes == 0,
+                    last: finished,
+                },
+            };
+            live.panes += 1;
+            live.settled_panes += i32::from(!early);
+            if self.retracting && !(finished && !self.merging) {
+                live.shown.push(pane.clone());
+            }
+            out.give((keyed.key.clone(), pane), 1);
+        }
+        live.hold = None;
+        live.changes = 0;
+        if self.discarding {
+            live.acc = None;
+            live.elements = 0;
+        }
+    }
+
+    /// Ends a window whose trigger has finished. Until it expires it only refuses elements.
+    fn close(&mut self, id: KeyId, index: usize) {
+        let live = &mut self.keys[id as usize].windows[index];
+        live.closed = true;
+        live.acc = None;
+        live.points = BTreeMap::new();
+        live.trigger = super::trigger::TriggerState::default();
+    }
+
+    /// Deals with every window whose end or expiry the watermark has reached.
+    fn pass(&mut self, out: &mut PaneOut<K, A::Output>) {
+        while let Some(entry) = self.ends.first_entry()
+            && *entry.key() <= self.watermark
+        {
+            for (id, window) in entry.remove() {
+                let keyed = &mut self.keys[id as usize];
+                let Ok(index) = keyed.find(window) else { continue };
+                let live = &mut keyed.windows[index];
+                let complete = self.windows.complete_at(window);
+                let expires = complete.saturating_add(self.plan.allowed_lateness);
+                let crossing = !live.passed;
+                if expires <= self.watermark {
+                    if !live.closed {
+                        self.fire(id, index, true, crossing, out);
+                    }
+                    self.expire(id, index);
+                } else if crossing {
+                    live.passed = true;
+                    self.ends.entry(expires).or_default().push((id, window));
+                    self.consider(id, window, true, out);
+                }
+            }
+        }
+    }
+
+    fn expire(&mut self, id: KeyId, index: usize) {
+        let keyed = &mut self.keys[id as usize];
+        keyed.windows.remove(index);
+        match keyed.windows.first() {
+            None => {
+                keyed.slices.clear();
+                self.idle.push(id);
+            }
+            Some(first) if self.shares_slices => {
+                let window = first.window;
+                let complete = self.windows.complete_at(window);
+                let needed = complete.saturating_sub(window.end - window.start);
+                let over = keyed.slices.partition_point(|(start, _)| *start < needed);
+                keyed.slices.drain(..over);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Notes when to look at a window that appeared or changed its bounds.
+    pub(crate) fn expect_end(&mut self, id: KeyId, window: Window) {
+        let complete = self.windows.complete_at(window);
+        let due = if complete <= self.watermark {
+            complete.saturating_add(self.plan.allowed_lateness)
+        } else {
+            complete
+        };
+        self.ends.entry(due).or_default().push((id, window));
+    }
+
+    fn forget_idle(&mut self) {
+        while let Some(id) = self.idle.pop() {
+            let keyed = &mut self.keys[id as usize];
+            // A key is listed once per window lost; the first look forgets it.
+            if keyed.windows.is_empty() && self.ids.get(&keyed.key) == Some(&id) {
+                self.ids.remove(&keyed.key);
+                keyed.slices = Vec::new();
+                keyed.windows = Vec::new();
+                keyed.pending = Vec::new();
+                self.free.push(id);
+            }
+        }
+    }
+}
+
+/// The event time held for a window's next pane after an element at `at` came that was not behind `watermark`, or
+/// behind what is held already.
+pub(crate) fn held(
+    combiner: TimestampCombiner,
+    hold: Option<EventTime>,
+    at: EventTime,
+    last: EventTime,
+    watermark: EventTime,
+) -> Option<EventTime> {
+    let at = match combiner {
+        TimestampCombiner::EndOfWindow => return Some(last),
+        TimestampCombiner::Earliest | TimestampCombiner::Latest => at,
+    };
+    match hold {
+        None => (at >= watermark).then_some(at),
+        Some(hold) if at < watermark.min(hold) => Some(hold),
+        Some(hold) if combiner == TimestampCombiner::Earliest => Some(hold.min(at)),
+        Some(hold) => Some(hold.max(at)),
+    }
+}

@@ -1,0 +1,296 @@
+//! Windows that merge: an element may bridge two sessions, a deletion may split one.
+//!
+//! Connected windows are found among the live ones and all of the epoch's changes together, so that the order of
+//! arrival within the epoch does not matter and an element is judged by the window it ends up in.
+
+use std::collections::BTreeMap;
+use std::mem;
+
+use crate::Datum;
+use crate::time::EventTime;
+
+use super::aggregate::Aggregate;
+use super::assign::WindowFn;
+use super::operator::{KeyId, Operator, held};
+use super::state::{Live, Pending, Point};
+use super::trigger::{Moment, TriggerState};
+use super::{LateReason, TimestampCombiner, Window};
+
+impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
+    /// Puts an epoch's changes of one key into its merging windows.
+    pub(crate) fn merge_in(&mut self, id: KeyId, pending: &mut Vec<Pending<A::Acc>>) {
+        pending.sort_by_key(|change| change.slice.start);
+        pending.dedup_by(|next, first| {
+            let same = next.slice.start == first.slice.start;
+            if same {
+                self.aggregate.merge(&mut first.acc, &next.acc);
+                first.inserted += next.inserted;
+                first.deleted += next.deleted;
+            }
+            same
+        });
+        let mut changes: Vec<(Window, Pending<A::Acc>)> =
+            pending.drain(..).map(|change| (self.window_of(change.slice.start), change)).collect();
+        changes.sort_by_key(|(window, _)| *window);
+
+        let mut changes = changes.into_iter().peekable();
+        while let Some((window, change)) = changes.next() {
+            let mut span = window;
+            let mut together = vec![change];
+            let mut sources = Vec::new();
+            // Whatever overlaps the span joins it and may widen it.
+            loop {
+                let before = span;
+                while let Some((_, change)) = changes.next_if(|(next, _)| overlap(*next, span)) {
+                    span = hull(span, self.window_of(change.slice.start));
+                    together.push(change);
+                }
+                let windows = &mut self.keys[id as usize].windows;
+                while let Some(index) =
+                    windows.iter().position(|live| !live.closed && overlap(live.window, span))
+                {
+                    let live = windows.remove(index);
+                    span = hull(span, live.window);
+                    sources.push(live);
+                }
+                if span == before {
+                    break;
+                }
+            }
+            self.connect(id, span, sources, together);
+        }
+    }
+
+    fn window_of(&self, at: EventTime) -> Window {
+        let mut windows = Vec::with_capacity(1);
+        self.windows.assign(at, &mut windows);
+        assert!(windows.len() == 1, "a merging window function assigns one window to each element");
+        windows[0]
+    }
+
+    /// Merges connected windows and changes into the window `span`.
+    fn connect(
+        &mut self,
+        id: KeyId,
+        span: Window,
+        sources: Vec<Live<A::Acc, A::Output>>,
+        changes: Vec<Pending<A::Acc>>,
+    ) {
+        let complete = self.windows.complete_at(span);
+        let refusal = if complete.saturating_add(self.plan.allowed_lateness) <= self.watermark {
+            Some(LateReason::Expired)
+        } else if sources.is_empty() && self.keys[id as usize].find(span).is_ok() {
+            Some(LateReason::Closed)
+        } else {
+            None
+        };
+        if let Some(reason) = refusal {
+            debug_assert!(sources.is_empty(), "a live window outlives what it merges into");
+            for change in changes {
+                self.refuse(id, change.slice.start, reason);
+            }
+            return;
+        }
+
+        let moment = Moment { past_end: complete <= self.watermark, clock: self.now };
+        let mut live = self.merge(id, span, sources, moment);
+        let mut shrunk = false;
+        for change in changes {
+            let at = change.slice.start;
+            let net = change.inserted - change.deleted;
+            if !self.discarding {
+                let known = live.points.get(&at).map_or(0, |point| point.elements);
+                if known + net < 0 || (known == 0 && change.inserted == 0) {
+                    self.refuse(id, at, LateReason::Unknown);
+                    continue;
+                }
+                let point = live
+                    .points
+                    .entry(at)
+                    .or_insert_with(|| Point { elements: 0, acc: self.aggregate.zero() });
+                point.elements += net;
+                self.aggregate.merge(&mut point.acc, &change.acc);
+                if point.elements == 0 {
+                    live.points.remove(&at);
+                    shrunk = true;
+                }
+            }
+            match &mut live.acc {
+                Some(acc) => self.aggregate.merge(acc, &change.acc),
+                None => live.acc = Some(change.acc),
+            }
+            live.elements += net;
+            let came = change.inserted + change.deleted;
+            live.changes += came;
+            self.machine.on_element(&mut live.trigger, moment, came);
+            if !moment.past_end {
+                let combiner = self.plan.timestamps;
+                live.hold = held(combiner, live.hold, at, complete - 1, self.watermark);
+            }
+        }
+        if !self.discarding && (shrunk || live.points.is_empty()) {
+            for part in self.split(id, live) {
+                self.place(id, part);
+            }
+        } else {
+            self.place(id, live);
+        }
+    }
+
+    /// Records that the session an element would have fallen in did not take it.
+    fn refuse(&mut self, id: KeyId, at: EventTime, reason: LateReason) {
+        let window = self.window_of(at);
+        self.keys[id as usize].refused.push((at, window, reason));
+        self.any_refused = true;
+    }
+
+    /// One window made of several, as yet without this epoch's changes.
+    fn merge(
+        &mut self,
+        id: KeyId,
+        span: Window,
+        mut sources: Vec<Live<A::Acc, A::Output>>,
+        moment: Moment,
+    ) -> Live<A::Acc, A::Output> {
+        if sources.len() == 1 && sources[0].window == span {
+            return sources.remove(0);
+        }
+        let mut merged = Live::new(span);
+        if sources.is_empty() {
+            return merged;
+        }
+        if let Ok(index) = self.keys[id as usize].find(span) {
+            // A closed window of the same bounds comes back to life, and its row with it.
+            let closed = self.keys[id as usize].windows.remove(index);
+            merged.shown = closed.shown;
+        }
+        let states: Vec<&TriggerState> = sources.iter().map(|source| &source.trigger).collect();
+        let own = sources.iter().find(|source| source.window == span);
+        merged.trigger = self.machine.merge(&states, own.map(|own| &own.trigger), moment);
+        if let Some(own) = own {
+            // Panes are counted by window: a new window begins anew.
+            merged.panes = own.panes;
+            merged.settled_panes = own.settled_panes;
+        }
+        for mut source in sources {
+            merged.elements += source.elements;
+            merged.changes += source.changes;
+            merged.shown.append(&mut source.shown);
+            merged.hold = match (merged.hold, source.hold, self.plan.timestamps) {
+                (Some(a), Some(b), TimestampCombiner::Latest) => Some(a.max(b)),
+                (Some(a), Some(b), _) => Some(a.min(b)),
+                (a, b, _) => a.or(b),
+            };
+            match (&mut merged.acc, source.acc) {
+                (Some(acc), Some(other)) => self.aggregate.merge(acc, &other),
+                (acc @ None, other) => *acc = other,
+                (Some(_), None) => {}
+            }
+            if merged.points.len() < source.points.len() {
+                mem::swap(&mut merged.points, &mut source.points);
+            }
+            self.add_points(&mut merged.points, source.points);
+        }
+        if self.plan.timestamps == TimestampCombiner::EndOfWindow {
+            merged.hold = (!moment.past_end).then(|| self.windows.complete_at(span) - 1);
+        }
+        merged
+    }
+
+    fn add_points(
+        &self,
+        points: &mut BTreeMap<EventTime, Point<A::Acc>>,
+        more: BTreeMap<EventTime, Point<A::Acc>>,
+    ) {
+        for (at, point) in more {
+            match points.get_mut(&at) {
+                Some(mine) => {
+                    mine.elements += point.elements;
+                    self.aggregate.merge(&mut mine.acc, &point.acc);
+                }
+                None => {
+                    points.insert(at, point);
+                }
+            }
+        }
+    }
+
+    /// What is left of a session after deletions: itself, a smaller one, several, or none.
+    fn split(
+        &mut self,
+        id: KeyId,
+        mut live: Live<A::Acc, A::Output>,
+    ) -> Vec<Live<A::Acc, A::Output>> {
+        let mut spans: Vec<Window> = Vec::new();
+        for &at in live.points.keys() {
+            let window = self.window_of(at);
+            match spans.last_mut() {
+                Some(last) if overlap(*last, window) => *last = hull(*last, window),
+                _ => spans.push(window),
+            }
+        }
+        if spans.len() == 1 && spans[0] == live.window {
+            return vec![live];
+        }
+        let mut points = mem::take(&mut live.points);
+        let mut shown = mem::take(&mut live.shown);
+        let single = spans.len() == 1;
+        let mut parts = Vec::with_capacity(spans.len());
+        for span in spans {
+            let mut part = Live::new(span);
+            let later = points.split_off(&span.end);
+            part.points = mem::replace(&mut points, later);
+            let mut acc = self.aggregate.zero();
+            for point in part.points.values() {
+                self.aggregate.merge(&mut acc, &point.acc);
+                part.elements += point.elements;
+            }
+            part.acc = Some(acc);
+            part.changes = part.elements;
+            let past_end = self.windows.complete_at(span) <= self.watermark;
+            let moment = Moment { past_end, clock: self.now };
+            if single {
+                part.trigger = live.trigger.clone();
+                part.hold = live.hold.filter(|hold| *hold < self.windows.complete_at(span));
+            } else {
+                self.machine.on_element(&mut part.trigger, moment, part.elements);
+            }
+            let (mine, others) =
+                mem::take(&mut shown).into_iter().partition(|row| overlap(row.window, span));
+            (part.shown, shown) = (mine, others);
+            parts.push(part);
+        }
+        self.orphans.extend(shown.into_iter().map(|row| (id, row)));
+        parts
+    }
+
+    /// Gives a window its place among the key's, and has its trigger asked.
+    fn place(&mut self, id: KeyId, mut live: Live<A::Acc, A::Output>) {
+        let window = live.window;
+        let past_end = self.windows.complete_at(window) <= self.watermark;
+        live.passed = past_end;
+        live.alarm = super::state::NO_ALARM;
+        live.dirty = past_end || self.machine.speaks_early();
+        if live.dirty {
+            self.dirty.push((id, window));
+        }
+        let keyed = &mut self.keys[id as usize];
+        match keyed.find(window) {
+            Err(index) => keyed.windows.insert(index, live),
+            Ok(index) => {
+                // Splitting led back to a window that had been closed: it lives again, with its row.
+                live.shown.append(&mut keyed.windows[index].shown);
+                keyed.windows[index] = live;
+            }
+        }
+        self.expect_end(id, window);
+    }
+}
+
+fn overlap(a: Window, b: Window) -> bool {
+    a.start < b.end && b.start < a.end
+}
+
+fn hull(a: Window, b: Window) -> Window {
+    Window { start: a.start.min(b.start), end: a.end.max(b.end) }
+}

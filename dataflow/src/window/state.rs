@@ -1,0 +1,137 @@
+//! What an operator remembers: per key its live windows, shared slices and this epoch's changes.
+
+use std::collections::BTreeMap;
+
+use crate::time::{EventTime, Millis};
+
+use super::trigger::TriggerState;
+use super::{LateReason, Pane, Window};
+
+/// One window of one key.
+pub(crate) struct Live<A, O> {
+    pub(crate) window: Window,
+    /// What has accumulated. For windows made of shared slices: `None` until the window first speaks.
+    pub(crate) acc: Option<A>,
+    /// Rows now in the table for this window and those merged into it. Only when retracting.
+    pub(crate) shown: Vec<Pane<O>>,
+    pub(crate) trigger: TriggerState,
+    /// Elements now in `acc`.
+    pub(crate) elements: i64,
+    /// Changes since the last pane.
+    pub(crate) changes: i64,
+    /// Event time of the next pane by its timely elements, before the combiner's default.
+    pub(crate) hold: Option<EventTime>,
+    /// Panes emitted so far: the next index.
+    pub(crate) panes: u32,
+    /// Panes emitted so far that were not early: the next non-speculative index.
+    pub(crate) settled_panes: i32,
+    /// The end has been dealt with.
+    pub(crate) passed: bool,
+    /// The trigger has finished: nothing is taken any more.
+    pub(crate) closed: bool,
+    /// In the list of windows to look at.
+    pub(crate) dirty: bool,
+    /// Processing time for which a wake-up is set.
+    pub(crate) alarm: Millis,
+    /// Only sessions that accumulate: elements by event time, so that deletions can split them.
+    pub(crate) points: BTreeMap<EventTime, Point<A>>,
+}
+
+/// The elements of a session at one instant.
+pub(crate) struct Point<A> {
+    pub(crate) elements: i64,
+    pub(crate) acc: A,
+}
+
+/// No wake-up is set.
+pub(crate) const NO_ALARM: Millis = Millis::MAX;
+
+impl<A, O> Live<A, O> {
+    pub(crate) fn new(window: Window) -> Self {
+        Live {
+            window,
+            acc: None,
+            shown: Vec::new(),
+            trigger: TriggerState::default(),
+            elements: 0,
+            changes: 0,
+            hold: None,
+            panes: 0,
+            settled_panes: 0,
+            passed: false,
+            closed: false,
+            dirty: false,
+            alarm: NO_ALARM,
+            points: BTreeMap::new(),
+        }
+    }
+}
+
+/// The changes of one epoch in one slice.
+pub(crate) struct Pending<A> {
+    pub(crate) slice: Window,
+    pub(crate) acc: A,
+    pub(crate) inserted: i64,
+    pub(crate) deleted: i64,
+}
+
+/// One key.
+pub(crate) struct Keyed<K, A, O> {
+    pub(crate) key: K,
+    /// By start, then end.
+    pub(crate) windows: Vec<Live<A, O>>,
+    /// Accumulators of shared slices, by start.
+    pub(crate) slices: Vec<(EventTime, A)>,
+    pub(crate) pending: Vec<Pending<A>>,
+    /// Windows that refused the elements of a slice in this epoch.
+    pub(crate) refused: Vec<(EventTime, Window, LateReason)>,
+}
+
+impl<K, A, O> Keyed<K, A, O> {
+    pub(crate) fn new(key: K) -> Self {
+        Keyed {
+            key,
+            windows: Vec::new(),
+            slices: Vec::new(),
+            pending: Vec::new(),
+            refused: Vec::new(),
+        }
+    }
+
+    /// Where the window is, or where it would be.
+    #[inline]
+    pub(crate) fn find(&self, window: Window) -> Result<usize, usize> {
+        // Newest windows are the busiest: look from the end.
+        match self.windows.last() {
+            None => Err(0),
+            Some(last) if last.window < window => Err(self.windows.len()),
+            Some(last) if last.window == window => Ok(self.windows.len() - 1),
+            Some(_) => self.windows.binary_search_by(|live| live.window.cmp(&window)),
+        }
+    }
+
+    /// The pending changes of the slice `at` falls in.
+    #[inline]
+    pub(crate) fn pending_at(
+        &mut self,
+        at: EventTime,
+        slice: impl FnOnce() -> Window,
+        zero: impl FnOnce() -> A,
+    ) -> &mut Pending<A> {
+        // Far more slices than this in one epoch and key only come from sessions, which sort them anyway.
+        const LOOK_BACK: usize = 24;
+        let recent = self.pending.len().saturating_sub(LOOK_BACK);
+        let known = self.pending[recent..]
+            .iter()
+            .rposition(|pending| pending.slice.start <= at && at < pending.slice.end);
+        let index = match known {
+            Some(index) => recent + index,
+            None => {
+                let fresh = Pending { slice: slice(), acc: zero(), inserted: 0, deleted: 0 };
+                self.pending.push(fresh);
+                self.pending.len() - 1
+            }
+        };
+        &mut self.pending[index]
+    }
+}
