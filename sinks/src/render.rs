@@ -129,7 +129,7 @@ mod tests {
         let rows = [score("a", 10, 0.5), vec!["bcd\x1b[2J".into(), 5.into(), Value::Null]];
         assert_eq!(
             table(&view(), &rows),
-            "name      score  share\n--------  -----  -----\na            10    0.5\nbcd\u{fffd}[2J      5\n"
+            "name     score  share\n-------  -----  -----\na           10    0.5\nbcd\u{fffd}[2J      5\n"
         );
     }
 

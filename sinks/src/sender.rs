@@ -24,6 +24,8 @@ use crate::writer::Sleeper;
 /// Messages delivered whose confirmation is not committed yet, and alerts that wait after a failure: at most this
 /// many of each are kept in memory.
 const UNCONFIRMED_MAX: usize = 1_024;
+/// Until the outbox is looked at again when it could not be read.
+const LOCKED_WAIT: Duration = Duration::from_secs(1);
 
 /// How the writer reaches a sender.
 #[derive(Default)]
@@ -131,13 +133,17 @@ impl Sender {
             if finish.is_some_and(|until| until <= now) {
                 return Ok(());
             }
-            let due = sending.due(&conn, &*channel, now)?;
+            let (due, locked) = match sending.due(&conn, &*channel, now) {
+                Err(error) if error.retry() => (Vec::new(), true),
+                due => (due?, false),
+            };
             if due.is_empty() {
-                if finish.is_some() && sending.unconfirmed.is_empty() {
+                if finish.is_some() && (locked || sending.unconfirmed.is_empty()) {
                     return Ok(());
                 }
                 let wait = match finish {
                     Some(until) => Some(until.saturating_duration_since(now)),
+                    None if locked => Some(sleeper.plan(LOCKED_WAIT)),
                     None => sending.next(now).map(|wait| sleeper.plan(wait)),
                 };
                 let (confirmed, until) = bell.wait(wait);

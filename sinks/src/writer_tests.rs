@@ -255,3 +255,38 @@ fn stages_are_measured_for_live_epochs_alone() {
         assert_eq!(latency.histogram(EventPath::Contact, stage).len(), 3);
     }
 }
+
+#[test]
+fn a_full_disk_makes_the_views_lag_and_space_lets_them_resume_unaided() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("views.db");
+    let (store, _) = Store::open(&path, &[&SCORES], 0).unwrap();
+    // A limit on the file's pages stands in for the disk; what fills it can be removed.
+    let fill = "CREATE TABLE _filler (x); INSERT INTO _filler VALUES (zeroblob(4000000));";
+    store.conn().execute_batch(fill).unwrap();
+    let pages: i64 = store.conn().query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+    let limit = format!("PRAGMA max_page_count = {pages}");
+    store.conn().query_row(&limit, [], |_| Ok(())).unwrap();
+
+    let (send, receive) = sync_channel(16);
+    let clock = TestClock::at(7);
+    let wiring = wiring(&clock);
+    let handle =
+        SinkWriter::start(&Config::at(&path), &[&SCORES], receive, wiring, store, None).unwrap();
+    let many = (0..5_000).map(|n| (score(&format!("name {n}"), n, 0.0), 1)).collect::<Vec<_>>();
+    send.send(commit(1, &many)).unwrap();
+    let lagging = || matches!(handle.status().health, Health::Lagging { .. });
+    while !lagging() {
+        std::thread::yield_now();
+    }
+    send.send(commit(2, &[(score("last", 1, 0.0), 1)])).unwrap();
+    assert!(rows(&path).is_empty());
+    rusqlite::Connection::open(&path).unwrap().execute_batch("DELETE FROM _filler").unwrap();
+    while handle.status().epoch != Some(2) {
+        std::thread::yield_now();
+    }
+    assert_eq!(handle.status().health, Health::Live);
+    assert_eq!(rows(&path).len(), 5_001);
+    drop(send);
+    handle.join().unwrap();
+}
