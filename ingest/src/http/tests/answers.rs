@@ -324,6 +324,21 @@ async fn stopping_lets_requests_in_work_finish() {
 }
 
 #[tokio::test]
+async fn stopping_does_not_wait_for_connections_without_a_request() {
+    let server = Server::start(|_| {}).await;
+    // Browsers open connections ahead of need; one that has been used stays open, too.
+    let fresh = TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
+    let text = String::from_utf8(Call::events(arrival("1")).bytes()).unwrap();
+    let kept_alive = text.replace("Connection: close\r\n", "");
+    let mut used = TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
+    used.write_all(kept_alive.as_bytes()).await.unwrap();
+    assert!(used.read(&mut [0; 1024]).await.unwrap() > 0);
+    server.stop.send(()).unwrap();
+    server.running.await.unwrap();
+    drop((fresh, used));
+}
+
+#[tokio::test]
 async fn a_sender_that_hangs_up_does_not_keep_its_place() {
     let mut server = Server::start(|config| config.requests_max = 1).await;
     server.set(Mode::Held);
