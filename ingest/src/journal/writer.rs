@@ -411,9 +411,6 @@ impl Writer {
             Ok(Some((committed, answers))) => {
                 let before = shared.tip().0.epoch;
                 *shared.tip() = (self.journal.tip(), self.journal.store.retained_from());
-                for (queued, appended) in answers {
-                    (queued.acknowledgement)(Ok(appended));
-                }
                 if committed.meta.epoch > before && self.journal.tip().epoch > before {
                     shared.frames.fetch_add(1, Ordering::Relaxed);
                     let dead = committed.dead_letters.len() as u64;
@@ -422,6 +419,9 @@ impl Writer {
                 }
                 if shared.full.swap(false, Ordering::Relaxed) {
                     info!("the journal's disk has room again");
+                }
+                for (queued, appended) in answers {
+                    (queued.acknowledgement)(Ok(appended));
                 }
                 self.journal.store.after_append()
             }
