@@ -4,4 +4,5 @@ pub mod anonymous_bank;
 pub mod http;
 pub mod intake;
 pub mod journal;
+pub mod sim;
 pub mod source;
