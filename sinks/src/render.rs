@@ -31,7 +31,9 @@ pub fn table(view: &Catalogued, rows: &[Row]) -> String {
     };
     line(&names);
     line(&widths.iter().map(|width| "-".repeat(*width)).collect::<Vec<_>>());
-    cells.iter().for_each(|row| line(row));
+    for row in &cells {
+        line(row);
+    }
     out
 }
 

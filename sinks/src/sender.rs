@@ -36,7 +36,7 @@ pub(crate) struct Bell {
 
 #[derive(Default)]
 struct Rung {
-    rung: bool,
+    new: bool,
     confirmed: Vec<(String, u32)>,
     /// Deliver what is due until then, and end.
     until: Option<Instant>,
@@ -56,7 +56,7 @@ impl Bell {
     fn change(&self, change: impl FnOnce(&mut Rung)) {
         let mut state = self.state.lock().expect("nobody panics with the lock");
         change(&mut state);
-        state.rung = true;
+        state.new = true;
         drop(state);
         self.changed.notify_all();
     }
@@ -66,15 +66,15 @@ impl Bell {
         let state = self.state.lock().expect("nobody panics with the lock");
         let mut state = match at_most {
             None => {
-                let waited = self.changed.wait_while(state, |state| !state.rung);
+                let waited = self.changed.wait_while(state, |state| !state.new);
                 waited.expect("nobody panics with the lock")
             }
             Some(limit) => {
-                let waited = self.changed.wait_timeout_while(state, limit, |state| !state.rung);
+                let waited = self.changed.wait_timeout_while(state, limit, |state| !state.new);
                 waited.expect("nobody panics with the lock").0
             }
         };
-        state.rung = false;
+        state.new = false;
         (std::mem::take(&mut state.confirmed), state.until)
     }
 }

@@ -46,7 +46,7 @@ fn retry(reason: &str, everybody: bool) -> Outcome {
 }
 
 impl Channel for Fake {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "fake"
     }
     fn wants(&self, step: Step) -> bool {
@@ -107,7 +107,9 @@ fn run(path: &Path, receiver: &Arc<Mutex<Receiver>>, commits: &[Commit]) {
     let clock = TestClock::at(1_000);
     let wiring = Wiring { channels: Fake::channel(receiver), ..wiring(&clock) };
     let (send, handle) = started(path, wiring);
-    commits.iter().for_each(|commit| send.send(commit.clone()).unwrap());
+    for commit in commits {
+        send.send(commit.clone()).unwrap();
+    }
     // Waits take no time here, but an exit does not wait: stay until nothing is pending.
     let control = handle.control();
     let last = commits.last().map_or(0, |commit| commit.epoch);

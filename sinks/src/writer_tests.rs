@@ -128,14 +128,18 @@ fn a_restart_replays_converges_and_goes_on() {
     ];
     // The first run stopped before epoch 3.
     let (send, handle) = started(&path, wiring(&clock));
-    history[..2].iter().for_each(|commit| send.send(commit.clone()).unwrap());
+    for commit in &history[..2] {
+        send.send(commit.clone()).unwrap();
+    }
     drop(send);
     handle.join().unwrap();
 
     let (ear, heard) = std::sync::mpsc::channel();
     let (send, handle) =
         started(&path, Wiring { listeners: vec![Box::new(Ear(ear))], ..wiring(&clock) });
-    history.iter().for_each(|commit| send.send(replay(commit)).unwrap());
+    for commit in &history {
+        send.send(replay(commit)).unwrap();
+    }
     handle.control().caught_up(3);
     assert_eq!(heard.recv().unwrap(), Heard::CaughtUp(2));
     assert_eq!(rows(&path), [score("a", 3, 0.0), score("b", 2, 0.0)]);
@@ -269,24 +273,40 @@ fn a_full_disk_makes_the_views_lag_and_space_lets_them_resume_unaided() {
     store.conn().query_row(&limit, [], |_| Ok(())).unwrap();
 
     let (send, receive) = sync_channel(16);
-    let clock = TestClock::at(7);
-    let wiring = wiring(&clock);
+    let (waits, waiting) = sync_channel(0);
+    let (go, gone_on) = sync_channel(1);
+    let sleeper = Arc::new(Halting { waits, gone_on: Mutex::new(gone_on) });
+    let wiring = Wiring { sleeper, ..wiring(&TestClock::at(7)) };
     let handle =
         SinkWriter::start(&Config::at(&path), &[&SCORES], receive, wiring, store, None).unwrap();
     let many = (0..5_000).map(|n| (score(&format!("name {n}"), n, 0.0), 1)).collect::<Vec<_>>();
     send.send(commit(1, &many)).unwrap();
-    let lagging = || matches!(handle.status().health, Health::Lagging { .. });
-    while !lagging() {
-        std::thread::yield_now();
-    }
+    waiting.recv().unwrap();
+    assert!(matches!(handle.status().health, Health::Lagging { since_ms: 7, .. }));
     send.send(commit(2, &[(score("last", 1, 0.0), 1)])).unwrap();
+    go.send(()).unwrap();
+    // Still full: it tries again and again.
+    waiting.recv().unwrap();
     assert!(rows(&path).is_empty());
     rusqlite::Connection::open(&path).unwrap().execute_batch("DELETE FROM _filler").unwrap();
-    while handle.status().epoch != Some(2) {
-        std::thread::yield_now();
-    }
-    assert_eq!(handle.status().health, Health::Live);
-    assert_eq!(rows(&path).len(), 5_001);
+    go.send(()).unwrap();
     drop(send);
+    let control = handle.control();
     handle.join().unwrap();
+    assert_eq!(control.status().epoch, Some(2));
+    assert_eq!(rows(&path).len(), 5_001);
+}
+
+/// Every wait lasts until the test says so.
+struct Halting {
+    waits: SyncSender<()>,
+    gone_on: Mutex<Receiver<()>>,
+}
+
+impl Sleeper for Halting {
+    fn plan(&self, _: Duration) -> Duration {
+        self.waits.send(()).unwrap();
+        self.gone_on.lock().unwrap().recv().unwrap();
+        Duration::ZERO
+    }
 }

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use axum::extract::ws::Utf8Bytes;
-use highwater_dataflow::{Clock, EventTime};
 use highwater_dataflow::latency::{Latency, Stage};
 use highwater_dataflow::view::{Commit, Row, Stamps, View};
+use highwater_dataflow::{Clock, EventTime};
 use tokio::sync::watch;
 
 use super::Config;
