@@ -96,7 +96,7 @@ impl<'s, K: Datum, A: Datum> Table<'s, (K, Point<A>)> {
                 }
                 tracks.group(points, |_, key, track, rows| {
                     for (point, diff) in rows {
-                        if point.at < track.last_boundary() {
+                        if point.at < track.present {
                             let revision = Revision { at: point.at, seq: point.seq };
                             revised.give((key.clone(), revision), 1);
                         }
@@ -207,11 +207,6 @@ impl<A: Datum, B: Datum, C: Datum> Track<A, B, C> {
         let point = points.checked_sub(1).map_or(BEGINNING, |i| self.points[i].0.at);
         let edges = self.edges().map(|(edge, _)| edge).filter(|&edge| edge < at);
         point.max(edges.max().unwrap_or(BEGINNING)).max(self.floor)
-    }
-
-    /// Where the open segment begins.
-    fn last_boundary(&self) -> EventTime {
-        self.boundary_before(self.present.saturating_add(1))
     }
 
     fn second_boundary(&self) -> EventTime {
