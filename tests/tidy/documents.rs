@@ -29,6 +29,15 @@ fn the_query_in_the_readme_is_the_real_one() {
 }
 
 #[test]
+fn the_event_in_the_readme_is_one() {
+    let readme = read("README.md");
+    let (_, rest) = readme.split_once("-d '").expect("README.md posts an event with curl");
+    let (json, _) = rest.split_once('\'').expect("the event ends with a quote");
+    let decoded = highwater_model::decode(json.as_bytes()).unwrap();
+    assert_eq!((decoded.unknown_fields, decoded.unknown_values), (0, 0), "{json}");
+}
+
+#[test]
 fn decisions_are_numbered_and_complete() {
     let sections = ["Problem", "Success", "Out of scope", "Decision", "Alternatives"];
     let mut numbers: BTreeMap<String, String> = BTreeMap::new();
