@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     after_help = "Try it:\n  highwater demo                         a simulated center, alive at http://127.0.0.1:8080\n  \
         highwater check --config highwater.toml   what a configuration would do\n  \
         highwater run --config highwater.toml     the service\n\n\
-        RUST_LOG sets what is logged (error, warn, info, debug); info unless given."
+        RUST_LOG sets what is logged (error, warn, info, debug); info for services, warn for the rest."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -62,8 +62,10 @@ pub(crate) struct Demo {
 
 /// Runs the service.
 #[derive(Debug, Args)]
-#[command(after_help = "Ctrl-C or SIGTERM finishes what was accepted and exits 0; a second one exits at once.\n\
-    Either way nothing that was answered 202 is lost: the next start continues from the journal.")]
+#[command(
+    after_help = "Ctrl-C or SIGTERM finishes what was accepted and exits 0; a second one exits at once.\n\
+    Either way nothing that was answered 202 is lost: the next start continues from the journal."
+)]
 pub(crate) struct Run {
     /// The configuration (TOML); relative paths in it start at its own directory.
     #[arg(long, value_name = "FILE")]
@@ -237,8 +239,10 @@ pub(crate) enum Journal {
 
 /// Prints the latency of a running service by event path and stage, held against the budgets.
 #[derive(Debug, Args)]
-#[command(after_help = "Stages: durable (answered 202), epoch_closed (computed), view_committed, alert_delivered, \
-    page_pushed.\nTimes run from the first byte received.")]
+#[command(
+    after_help = "Stages: durable (answered 202), epoch_closed (computed), view_committed, alert_delivered, \
+    page_pushed.\nTimes run from the first byte received."
+)]
 pub(crate) struct Latency {
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     pub(crate) url: String,
@@ -258,8 +262,12 @@ fn seconds(text: &str) -> Result<i64, String> {
         "m" => 60,
         _ => 1,
     };
-    let number: i64 = number.parse().map_err(|_| "a number with s, m or h, such as 15m".to_owned())?;
-    number.checked_mul(unit).filter(|s| *s > 0).ok_or_else(|| "more than nothing, please: 15m".to_owned())
+    let number: i64 =
+        number.parse().map_err(|_| "a number with s, m or h, such as 15m".to_owned())?;
+    number
+        .checked_mul(unit)
+        .filter(|s| *s > 0)
+        .ok_or_else(|| "more than nothing, please: 15m".to_owned())
 }
 
 #[cfg(test)]

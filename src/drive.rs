@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use highwater_dataflow::{Clock, PartitionId};
-use highwater_ingest::intake::Delivery;
+use highwater_dataflow::{Clock, EventTime, Millis, PartitionId};
+use highwater_ingest::intake::{Delivery, Intake};
 use highwater_ingest::journal::{JournalWriter, Refused};
 use highwater_ingest::source::{Next, Polled, Source};
 use tracing::{debug, warn};
@@ -30,6 +30,10 @@ pub(crate) struct Road {
     pub(crate) heard: Arc<Heard>,
     pub(crate) stop: Stop,
 }
+
+/// The event time that one delivery may span, ms: what is read at full speed closes its windows hour by hour, and no
+/// event is judged by the watermark of one that came days after it.
+const SPAN_MS: Millis = 3_600_000;
 
 /// How driving came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +70,11 @@ pub(crate) fn drive(
                 }
                 let wait = RETRY_LONGEST.min(RETRY_FIRST * (1 << failures));
                 failures = (failures + 1).min(16);
-                warn!(error = format!("{error:#}"), wait_ms = wait.as_millis(), "source failed, trying again");
+                warn!(
+                    error = format!("{error:#}"),
+                    wait_ms = wait.as_millis(),
+                    "source failed, trying again"
+                );
                 road.stop.wait(wait);
                 continue;
             }
@@ -77,10 +85,12 @@ pub(crate) fn drive(
             let received = road.clock.instant();
             silence.spoke(partition, received);
             let partition = partitions[partition];
-            if !deliver(Delivery { partition, items, received, received_at }, road)? {
-                break;
+            for items in pieces(items) {
+                if !deliver(Delivery { partition, items, received, received_at }, road)? {
+                    return Ok(Driven::Stopped);
+                }
+                delivered(road)?;
             }
-            delivered(road)?;
         }
         match next {
             Next::Ready => {}
@@ -93,6 +103,26 @@ pub(crate) fn drive(
         }
     }
     Ok(Driven::Stopped)
+}
+
+/// Cuts what was handed over into deliveries of [`SPAN_MS`], in order.
+fn pieces(items: Vec<Intake>) -> Vec<Vec<Intake>> {
+    let mut pieces: Vec<Vec<Intake>> = Vec::new();
+    let mut times: Option<(EventTime, EventTime)> = None;
+    for item in items {
+        let at = item.decoded.as_ref().ok().map(|envelope| envelope.at);
+        let with = match (times, at) {
+            (Some((from, to)), Some(at)) => Some((from.min(at), to.max(at))),
+            (times, at) => times.or(at.map(|at| (at, at))),
+        };
+        let fits = with.is_none_or(|(from, to)| to.saturating_sub(from) <= SPAN_MS);
+        times = if fits { with } else { at.map(|at| (at, at)) };
+        match pieces.last_mut() {
+            Some(piece) if fits => piece.push(item),
+            _ => pieces.push(vec![item]),
+        }
+    }
+    pieces
 }
 
 /// Says that nothing follows in these partitions, so that they hold the watermark no longer.
@@ -152,3 +182,7 @@ impl Silence {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "drive_tests.rs"]
+mod tests;

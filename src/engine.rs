@@ -14,7 +14,7 @@ use highwater_dataflow::latency::Latency;
 use highwater_dataflow::view::View;
 use highwater_dataflow::{Clock, Runtime};
 use highwater_ingest::journal::{
-    Journal, JournalError, JournalWriter, Options as JournalOptions, Reader, Recovery,
+    Journal, JournalError, JournalWriter, Options as JournalOptions, Reader,
 };
 use highwater_queries::{Settings, registry};
 use highwater_sinks::changelog::{Changelog, ChangelogConfig};
@@ -45,8 +45,6 @@ pub(crate) struct Engine {
     pub(crate) writer: JournalWriter,
     pub(crate) control: Control,
     pub(crate) fed: Arc<Fed>,
-    /// What opening the journal found.
-    pub(crate) recovery: Recovery,
     feed: JoinHandle<Result<(), JournalError>>,
     sink: highwater_sinks::Handle,
 }
@@ -85,7 +83,7 @@ impl Engine {
         }
         let fed = Arc::new(Fed::default());
         let feed = feed::start(follower, runtime, parts.latency, fed.clone());
-        Ok(Engine { writer, control, fed, recovery, feed, sink })
+        Ok(Engine { writer, control, fed, feed, sink })
     }
 
     /// Why it can no longer do its work; `None` while all is well.

@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use highwater_dataflow::latency::{Latency, Stage};
-use highwater_dataflow::{Batch, Epoch, Runtime};
+use highwater_dataflow::{Batch, Runtime};
 use highwater_ingest::journal::{Committed, DeadLetter, Follower, JournalError};
 use highwater_queries::{Entry, Rejected};
 
@@ -16,17 +16,11 @@ const WAIT: Duration = Duration::from_millis(100);
 /// What was fed to the dataflow so far.
 #[derive(Debug, Default)]
 pub(crate) struct Fed {
-    epoch: AtomicU64,
     events: AtomicU64,
     dead_letters: AtomicU64,
 }
 
 impl Fed {
-    /// The last epoch fed.
-    pub(crate) fn epoch(&self) -> Epoch {
-        self.epoch.load(Ordering::Relaxed)
-    }
-
     /// Events since the start, those of the replay included.
     pub(crate) fn events(&self) -> u64 {
         self.events.load(Ordering::Relaxed)
@@ -68,10 +62,8 @@ fn feed(committed: Committed, runtime: &Runtime<Entry>, latency: &Latency, fed: 
         latency.record_all(&committed.stamps, Stage::Durable, durable);
     }
     let (events, dead) = (committed.envelopes.len(), committed.dead_letters.len());
-    let epoch = committed.meta.epoch;
     // Waits while too many epochs are in flight: the journal on disk is the queue that may grow.
     runtime.send(batch(committed));
-    fed.epoch.store(epoch, Ordering::Relaxed);
     fed.events.fetch_add(events as u64, Ordering::Relaxed);
     fed.dead_letters.fetch_add(dead as u64, Ordering::Relaxed);
 }

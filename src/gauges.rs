@@ -65,36 +65,93 @@ impl Gauges {
             catching_up: sink.health == Health::CatchingUp,
             not_ready: not_ready.or(journal_fails.map(str::to_owned)),
             sources: self.heard.sources(&self.writer.partitions()),
-            counts: counts.map(|(name, n)| (name.to_owned(), n)).into_iter().collect::<BTreeMap<_, _>>(),
+            counts: counts
+                .map(|(name, n)| (name.to_owned(), n))
+                .into_iter()
+                .collect::<BTreeMap<_, _>>(),
         }
     }
 
     fn metrics(&self) -> Vec<Metric> {
         let (journal, sink) = (self.writer.status(), self.control.status());
         let mut samples = vec![
-            Metric::counter("highwater_journal_records_total", "Records in the journal since it was made.", journal.tip.seq),
-            Metric::counter("highwater_journal_frames_total", "Group commits since the start.", journal.frames),
-            Metric::counter("highwater_journal_dead_letters_total", "Records set aside since the start.", journal.dead_letters),
-            Metric::counter("highwater_journal_read_back_total", "Frames the dataflow had to read back from disk.", journal.overflowed),
-            Metric::gauge("highwater_journal_waiting_events", "Events that wait to become durable.", journal.waiting_events as f64),
-            Metric::gauge("highwater_journal_waiting_bytes", "Bytes that wait to become durable.", journal.waiting_bytes as f64),
-            Metric::gauge("highwater_journal_full", "1 while the journal's disk is full.", flag(journal.full)),
-            Metric::counter("highwater_fed_events_total", "Events handed to the dataflow since the start.", self.fed.events()),
-            Metric::gauge("highwater_epochs_behind_seconds", "How far the views are behind the journal's end.", journal.tip.epoch.saturating_sub(sink.epoch.unwrap_or(journal.tip.epoch)) as f64 / 1e6),
-            Metric::gauge("highwater_sink_queued_rows", "Row changes that wait to be committed.", sink.queued_rows as f64),
-            Metric::gauge("highwater_sink_wal_bytes", "Bytes in the view database's write-ahead log.", sink.wal_bytes as f64),
-            Metric::gauge("highwater_sink_live", "1 while the views are committed as they change.", flag(sink.health == Health::Live)),
+            Metric::counter(
+                "highwater_journal_records_total",
+                "Records in the journal since it was made.",
+                journal.tip.seq,
+            ),
+            Metric::counter(
+                "highwater_journal_frames_total",
+                "Group commits since the start.",
+                journal.frames,
+            ),
+            Metric::counter(
+                "highwater_journal_dead_letters_total",
+                "Records set aside since the start.",
+                journal.dead_letters,
+            ),
+            Metric::counter(
+                "highwater_journal_read_back_total",
+                "Frames the dataflow had to read back from disk.",
+                journal.overflowed,
+            ),
+            Metric::gauge(
+                "highwater_journal_waiting_events",
+                "Events that wait to become durable.",
+                journal.waiting_events as f64,
+            ),
+            Metric::gauge(
+                "highwater_journal_waiting_bytes",
+                "Bytes that wait to become durable.",
+                journal.waiting_bytes as f64,
+            ),
+            Metric::gauge(
+                "highwater_journal_full",
+                "1 while the journal's disk is full.",
+                flag(journal.full),
+            ),
+            Metric::counter(
+                "highwater_fed_events_total",
+                "Events handed to the dataflow since the start.",
+                self.fed.events(),
+            ),
+            Metric::gauge(
+                "highwater_epochs_behind_seconds",
+                "How far the views are behind the journal's end.",
+                journal.tip.epoch.saturating_sub(sink.epoch.unwrap_or(journal.tip.epoch)) as f64
+                    / 1e6,
+            ),
+            Metric::gauge(
+                "highwater_sink_queued_rows",
+                "Row changes that wait to be committed.",
+                sink.queued_rows as f64,
+            ),
+            Metric::gauge(
+                "highwater_sink_wal_bytes",
+                "Bytes in the view database's write-ahead log.",
+                sink.wal_bytes as f64,
+            ),
+            Metric::gauge(
+                "highwater_sink_live",
+                "1 while the views are committed as they change.",
+                flag(sink.health == Health::Live),
+            ),
         ];
         if let Some(watermark) = sink.watermark_ms.filter(|at| *at != BEGINNING && *at != FOREVER) {
             let help = "Event time before which nothing more is expected, Unix seconds.";
-            samples.push(Metric::gauge("highwater_watermark_seconds", help, watermark as f64 / 1e3));
+            samples.push(Metric::gauge(
+                "highwater_watermark_seconds",
+                help,
+                watermark as f64 / 1e3,
+            ));
         }
         for source in self.heard.sources(&self.writer.partitions()) {
             let help = "Events a source handed over since the start.";
             let sample = Metric::counter("highwater_source_events_total", help, source.events);
             samples.push(sample.label("source", source.name.clone()));
             let help = "1 while a source's last attempt failed.";
-            let sample = Metric::gauge("highwater_source_failing", help, flag(source.error.is_some()));
+            let sample =
+                Metric::gauge("highwater_source_failing", help, flag(source.error.is_some()));
             samples.push(sample.label("source", source.name));
         }
         for (what, n) in self.http.snapshot() {
@@ -102,7 +159,11 @@ impl Gauges {
             samples.push(Metric::counter("highwater_http_total", help, n).label("kind", what));
         }
         if let Some(bytes) = resident_bytes() {
-            samples.push(Metric::gauge("process_resident_memory_bytes", "Memory in use.", bytes as f64));
+            samples.push(Metric::gauge(
+                "process_resident_memory_bytes",
+                "Memory in use.",
+                bytes as f64,
+            ));
         }
         samples
     }

@@ -26,7 +26,10 @@ use tracing_subscriber::EnvFilter;
 /// 0: done. 1: it failed. 2: it was asked for something that cannot be done, and nothing was touched.
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    log();
+    log(match cli.command {
+        Command::Demo(_) | Command::Run(_) => "info",
+        _ => "warn",
+    });
     let outcome = match cli.command {
         Command::Demo(demo) => commands::demo::demo(demo),
         Command::Run(run) => commands::run::run(&run),
@@ -48,9 +51,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Logs to standard error: `RUST_LOG`, info unless given; colours only for a terminal.
-fn log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+/// Logs to standard error what `RUST_LOG` says, `level` unless given; colours only for a terminal.
+fn log(level: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
         .compact()
         .with_target(false)

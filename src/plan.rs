@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use highwater_ingest::{anonymous_bank, file};
 use highwater_ingest::http::HttpPlan;
 use highwater_ingest::journal::Options as JournalOptions;
 use highwater_ingest::source::POLL_MAX;
+use highwater_ingest::{anonymous_bank, file};
 use highwater_queries::{Settings, registry};
 use highwater_sinks::changelog::ChangelogConfig;
 use highwater_sinks::channel::ChannelConfig;
@@ -54,7 +54,8 @@ impl Plan {
         base: &Path,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Plan, String> {
-        let Config { service, journal, http, mut wallboard, queries, sinks, alerts, sources } = config;
+        let Config { service, journal, http, mut wallboard, queries, sinks, alerts, sources } =
+            config;
         let data_dir = base.join(service.data_dir);
         let cores = available_parallelism().map_or(1, usize::from);
         let workers = service.workers.unwrap_or(cores.saturating_sub(1).clamp(1, 8));
@@ -80,7 +81,10 @@ impl Plan {
         let mut names = BTreeSet::new();
         for channel in &alerts {
             if !names.insert(channel.name()) {
-                return Err(format!("two [[alerts]] are named {:?}; names must differ", channel.name()));
+                return Err(format!(
+                    "two [[alerts]] are named {:?}; names must differ",
+                    channel.name()
+                ));
             }
         }
         let alerts = alerts.into_iter().map(|channel| placed(channel, base)).collect();
@@ -134,7 +138,8 @@ fn resolve_journal(journal: &Journal, recorded: bool) -> Result<JournalOptions, 
         }
     }
     let mib = |n: u64| n.checked_mul(1 << 20).ok_or("journal sizes are in MiB; use smaller ones");
-    let delay = i64::try_from(journal.quiet_delay_ms).map_err(|_| "journal.quiet_delay_ms is too large")?;
+    let delay =
+        i64::try_from(journal.quiet_delay_ms).map_err(|_| "journal.quiet_delay_ms is too large")?;
     Ok(JournalOptions {
         segment_bytes: mib(journal.segment_mib)?,
         queue_events: journal.queue_events,
@@ -170,9 +175,9 @@ fn resolve_sources(
                 what: What::AnonymousBank(anonymous_bank::Config { path: base.join(bank.path) }),
             },
             Source::Sim(sim) => {
-                let (config, placed) = sim
-                    .config()
-                    .map_err(|error| format!("sources: {}: center: {}", sim.name, error.message()))?;
+                let (config, placed) = sim.config().map_err(|error| {
+                    format!("sources: {}: center: {}", sim.name, error.message())
+                })?;
                 let day = (!placed).then(|| data_dir.join(format!("{}.day.json", sim.name)));
                 SourcePlan {
                     name: sim.name,
@@ -183,10 +188,16 @@ fn resolve_sources(
         };
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if plan.name.is_empty() || plan.name.len() > 64 || !plan.name.chars().all(plain) {
-            return Err(format!("sources: {:?} cannot name a source; use letters, digits and -_.", plan.name));
+            return Err(format!(
+                "sources: {:?} cannot name a source; use letters, digits and -_.",
+                plan.name
+            ));
         }
         if plan.name == "http" || !names.insert(plan.name.clone()) {
-            return Err(format!("sources: the name {:?} is taken; give each source its own `name`", plan.name));
+            return Err(format!(
+                "sources: the name {:?} is taken; give each source its own `name`",
+                plan.name
+            ));
         }
         plans.push(plan);
     }
@@ -196,7 +207,8 @@ fn resolve_sources(
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let http = &self.http.config;
-        let line = |f: &mut fmt::Formatter<'_>, head: &str, rest: &str| writeln!(f, "{head:<12}{rest}");
+        let line =
+            |f: &mut fmt::Formatter<'_>, head: &str, rest: &str| writeln!(f, "{head:<12}{rest}");
         line(f, "listen", &format!("http://{}", http.listen))?;
         let tokens = http.tokens.len();
         let access = if self.http.authorizer.requires_token() {
@@ -243,3 +255,6 @@ impl fmt::Display for Plan {
     }
 }
 
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

@@ -46,7 +46,9 @@ pub(crate) fn run(plan: Plan, ready: impl FnOnce(SocketAddr)) -> Result<()> {
     // The port comes first: of two services started by mistake the second says so before it touches any data.
     let listen = plan.http.config.listen;
     let listener = runtime.block_on(TcpListener::bind(listen)).with_context(|| {
-        format!("cannot listen on {listen}\nhint: another program may have it; choose another address")
+        format!(
+            "cannot listen on {listen}\nhint: another program may have it; choose another address"
+        )
     })?;
     let address = listener.local_addr().context("cannot tell where we listen")?;
     make_dir(&plan.data_dir)?;
@@ -144,10 +146,7 @@ pub(crate) fn run(plan: Plan, ready: impl FnOnce(SocketAddr)) -> Result<()> {
 /// Opens the alert channels; secrets come from the environment.
 fn channels(configs: &[highwater_sinks::channel::ChannelConfig]) -> Result<Vec<Box<dyn Channel>>> {
     let env = |name: &str| std::env::var(name).ok();
-    configs
-        .iter()
-        .map(|config| config.open(&env).context("cannot open an alert channel"))
-        .collect()
+    configs.iter().map(|config| config.open(&env).context("cannot open an alert channel")).collect()
 }
 
 fn make_dir(dir: &Path) -> Result<()> {

@@ -60,7 +60,8 @@ impl Service {
     }
 
     fn exchange(&self, method: &str, path: &str, body: Option<&[u8]>) -> Result<Answer> {
-        let with_port = if self.authority.rsplit(']').next().is_some_and(|rest| rest.contains(':')) {
+        let with_port = if self.authority.rsplit(']').next().is_some_and(|rest| rest.contains(':'))
+        {
             self.authority.clone()
         } else {
             format!("{}:80", self.authority)
@@ -69,12 +70,16 @@ impl Service {
         let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
         stream.set_read_timeout(Some(TIMEOUT))?;
         stream.set_write_timeout(Some(TIMEOUT))?;
-        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.authority);
+        let mut head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n",
+            self.authority
+        );
         if let Some(token) = &self.token {
             head += &format!("authorization: Bearer {token}\r\n");
         }
         if let Some(body) = body {
-            head += &format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len());
+            head +=
+                &format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len());
         }
         head += "\r\n";
         stream.write_all(head.as_bytes())?;

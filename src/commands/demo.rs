@@ -53,7 +53,8 @@ fn config(demo: &cli::Demo, data: &Path) -> Config {
 }
 
 fn hello(demo: &cli::Demo, address: SocketAddr, data: &Path) -> String {
-    let kept = if demo.data.is_some() { "kept for the next start" } else { "gone when you stop it" };
+    let kept =
+        if demo.data.is_some() { "kept for the next start" } else { "gone when you stop it" };
     let speed = demo.speed;
     format!(
         "\n  A contact center with {agents} agents, {speed} times as fast as life: http://{address}\n\n  \

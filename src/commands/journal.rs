@@ -18,7 +18,9 @@ pub(crate) fn journal(command: Journal) -> Result<()> {
             print(&format!("{report}\n"))?;
             match report.problem {
                 None => Ok(()),
-                Some(_) => bail!("the journal cannot be trusted beyond record {}", report.intact.seq),
+                Some(_) => {
+                    bail!("the journal cannot be trusted beyond record {}", report.intact.seq)
+                }
             }
         }
         Journal::Stat { place } => {
@@ -39,11 +41,13 @@ pub(crate) fn journal(command: Journal) -> Result<()> {
         Journal::Export { place, to } => export(&place.journal()?, &to),
         Journal::Import { place, from } => {
             let dir = place.journal()?;
-            std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+            std::fs::create_dir_all(&dir)
+                .with_context(|| format!("cannot make {}", dir.display()))?;
             let imported = if is_dash(&from) {
                 journal::import(&dir, &mut io::stdin().lock())
             } else {
-                let file = File::open(&from).with_context(|| format!("cannot open {}", from.display()))?;
+                let file =
+                    File::open(&from).with_context(|| format!("cannot open {}", from.display()))?;
                 journal::import(&dir, &mut BufReader::new(file))
             };
             let imported = imported.context("cannot import")?;
@@ -60,8 +64,9 @@ fn export(dir: &Path, to: &Path) -> Result<()> {
         out.flush().context("cannot write to standard output")?;
         exported
     } else {
-        let file = File::create_new(to)
-            .with_context(|| format!("cannot make {}; an existing file is not overwritten", to.display()))?;
+        let file = File::create_new(to).with_context(|| {
+            format!("cannot make {}; an existing file is not overwritten", to.display())
+        })?;
         let mut out = BufWriter::new(file);
         let exported = journal::export(dir, &mut out)?;
         let file = out.into_inner().map_err(io::IntoInnerError::into_error);

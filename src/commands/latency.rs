@@ -28,13 +28,16 @@ pub(crate) fn latency(latency: &cli::Latency) -> Result<()> {
     let service = Service::at(&latency.url, latency.token_env.as_deref())?;
     let answer = service.get("/v1/latency")?;
     if answer.status == 401 || answer.status == 403 {
-        bail!("{} wants a token with the role `read`; name its variable with --token-env", latency.url);
+        bail!(
+            "{} wants a token with the role `read`; name its variable with --token-env",
+            latency.url
+        );
     }
     if answer.status != 200 {
         bail!("{} answered {}", latency.url, answer.status);
     }
-    let lines: Vec<Line> =
-        serde_json::from_slice(&answer.body).context("that is not a latency table: is it the service?")?;
+    let lines: Vec<Line> = serde_json::from_slice(&answer.body)
+        .context("that is not a latency table: is it the service?")?;
     print(&table(&lines))
 }
 

@@ -124,13 +124,18 @@ fn play(kind: Recorded, files: &[PathBuf], road: &Road) -> Result<Driven> {
 }
 
 fn plan(kind: Recorded, path: &Path, files: usize) -> SourcePlan {
-    let file = || path.file_name().map_or_else(|| path.to_string_lossy(), |it| it.to_string_lossy());
+    let file =
+        || path.file_name().map_or_else(|| path.to_string_lossy(), |it| it.to_string_lossy());
     let name = |kind: &str| if files == 1 { kind.to_owned() } else { format!("{kind}:{}", file()) };
     match kind {
         Recorded::File => SourcePlan {
             name: name("file"),
             disorder_ms: 5_000,
-            what: What::Files(file::Config { paths: vec![path.to_owned()], speed: None, follow: false }),
+            what: What::Files(file::Config {
+                paths: vec![path.to_owned()],
+                speed: None,
+                follow: false,
+            }),
         },
         Recorded::AnonymousBank => SourcePlan {
             name: name("anonymous-bank"),
