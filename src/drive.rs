@@ -64,7 +64,9 @@ pub(crate) fn drive(
             Err(error) => {
                 let again = error.retry();
                 let error = anyhow::Error::from(error);
-                partitions.iter().for_each(|id| road.heard.failed(*id, &format!("{error:#}")));
+                for id in partitions {
+                    road.heard.failed(*id, &format!("{error:#}"));
+                }
                 if !again {
                     return Err(error);
                 }

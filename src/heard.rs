@@ -51,7 +51,7 @@ impl Heard {
 
     /// Makes a partition known, so that it is shown before it speaks.
     pub(crate) fn expect(&self, partition: PartitionId, name: &str) {
-        self.lock().entry(partition).or_default().name = name.to_owned();
+        name.clone_into(&mut self.lock().entry(partition).or_default().name);
     }
 
     /// A delivery was taken by the journal.

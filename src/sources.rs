@@ -81,9 +81,10 @@ impl SourcePlan {
     pub(crate) fn register(&self, road: &Road) -> Vec<PartitionId> {
         let register = |name: String| {
             let disorder_ms = self.disorder_ms;
-            let spec = match self.live() {
-                true => PartitionSpec::live(name.clone(), self.kind()),
-                false => PartitionSpec::recorded(name.clone(), self.kind()),
+            let spec = if self.live() {
+                PartitionSpec::live(name.clone(), self.kind())
+            } else {
+                PartitionSpec::recorded(name.clone(), self.kind())
             };
             let spec = PartitionSpec { disorder_ms, ..spec };
             let partition = road.writer.register_partition(spec);
@@ -139,7 +140,9 @@ impl SourcePlan {
             Err(failure) => {
                 let text = format!("{failure:#}");
                 error!(source = self.name, error = text, "source gave up; mend it and start again");
-                partitions.iter().for_each(|id| road.heard.failed(*id, &text));
+                for id in &partitions {
+                    road.heard.failed(*id, &text);
+                }
             }
         };
         thread::Builder::new().name(name).spawn(run).expect("the system gives us a thread")

@@ -70,18 +70,16 @@ impl Service {
         let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
         stream.set_read_timeout(Some(TIMEOUT))?;
         stream.set_write_timeout(Some(TIMEOUT))?;
-        let mut head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n",
-            self.authority
+        let authorization = self.token.as_ref().map(|it| format!("authorization: Bearer {it}\r\n"));
+        let content = body.map(|it| {
+            format!("content-type: application/json\r\ncontent-length: {}\r\n", it.len())
+        });
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{}{}\r\n",
+            self.authority,
+            authorization.unwrap_or_default(),
+            content.unwrap_or_default()
         );
-        if let Some(token) = &self.token {
-            head += &format!("authorization: Bearer {token}\r\n");
-        }
-        if let Some(body) = body {
-            head +=
-                &format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len());
-        }
-        head += "\r\n";
         stream.write_all(head.as_bytes())?;
         stream.write_all(body.unwrap_or_default())?;
         answer(&mut BufReader::new(stream))

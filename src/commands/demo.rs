@@ -35,7 +35,7 @@ pub(crate) fn demo(demo: cli::Demo) -> Result<()> {
 
 fn config(demo: &cli::Demo, data: &Path) -> Config {
     let mut config = Config::default();
-    config.service.data_dir = data.to_owned();
+    data.clone_into(&mut config.service.data_dir);
     config.http.listen = demo.listen;
     config.wallboard.site_name = format!("Demo center, {} agents", demo.agents);
     let mut center = toml::Table::new();

@@ -48,10 +48,11 @@ fn table(lines: &[Line]) -> String {
     );
     for line in lines {
         let figures = [line.p50_us, line.p90_us, line.p99_us, line.p999_us, line.max_us];
-        let times: String = figures
+        let times: Vec<String> = figures
             .iter()
             .map(|us| format!("{:>10}", if line.count == 0 { String::new() } else { time(*us) }))
             .collect();
+        let times = times.concat();
         let within = match line.within {
             Some(true) => "yes",
             Some(false) => "NO",

@@ -51,7 +51,7 @@ fn list(reader: &ViewReader) -> Result<()> {
     match progress.watermark_ms {
         Some(i64::MAX) => text.push_str("\nAll input has ended: every row is final.\n"),
         Some(at) => {
-            writeln!(text, "\nRight up to {} (watermark).", highwater_model::format_ms(at))?
+            writeln!(text, "\nRight up to {} (watermark).", highwater_model::format_ms(at))?;
         }
         None => text.push_str("\nNothing has been committed yet.\n"),
     }
