@@ -52,7 +52,7 @@ fn mistakes_are_told_with_line_and_column() {
         ("[http]\nlisten = '8080'", "line 2, column 10"),
         ("[queries]\nclosed = 'both'", "line 2, column 10"),
         ("[service\n", "line 1, column 9"),
-        ("[[sources]]\nkind = 'files'", "line 1"),
+        ("[[sources]]\nkind = 'files'", "line 2, column 8"),
     ];
     for (text, place) in cases {
         let error = resolve(text).unwrap_err();

@@ -128,9 +128,9 @@ pub(crate) fn run(plan: Plan, ready: impl FnOnce(SocketAddr)) -> Result<()> {
         info!("stopping: finishing what was accepted");
         road.stop.say();
         wallboard.close();
+        tokio::spawn(signals.exit_on_next());
     };
     runtime.block_on(http::serve(listener, ingest.merge(page), &config, shutdown));
-    runtime.spawn(async move { signals.exit_on_next().await });
     for driver in drivers {
         if driver.join().is_err() {
             warn!("a source's thread failed");

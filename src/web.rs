@@ -98,7 +98,12 @@ fn answer(from: &mut impl BufRead) -> Result<Answer> {
         if from.read_line(&mut line)? == 0 {
             bail!("the answer ends in its head");
         }
-        let Some((name, value)) = line.trim_end().split_once(':') else { break };
+        if line.trim_end().is_empty() {
+            break;
+        }
+        let Some((name, value)) = line.trim_end().split_once(':') else {
+            bail!("the answer's head is not HTTP");
+        };
         if name.eq_ignore_ascii_case("transfer-encoding") {
             bail!("the answer comes in chunks: something else than the service answered");
         }
