@@ -111,9 +111,9 @@ impl<M: Datum> Group<M> {
                 continue;
             }
             if span.from < start {
-                count += copies
+                count += copies;
             } else {
-                edges.push((span.from, *copies))
+                edges.push((span.from, *copies));
             }
             if span.to < FOREVER {
                 edges.push((span.to, -copies));

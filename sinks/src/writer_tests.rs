@@ -24,6 +24,7 @@ impl TestClock {
         TestClock::ticking(ms, Duration::ZERO)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "an origin, from which only steps count")]
     pub(crate) fn ticking(ms: i64, step: Duration) -> Arc<TestClock> {
         let elapsed_us = AtomicU64::new(ms as u64 * 1000);
         Arc::new(TestClock { base: Instant::now(), elapsed_us, step })

@@ -29,6 +29,16 @@ fn the_query_in_the_readme_is_the_real_one() {
 }
 
 #[test]
+fn the_event_in_the_readme_is_one() {
+    // The shell puts the present there: an old event would be late.
+    let readme = read("README.md").replace("'$(date -u +%FT%TZ)'", "2026-05-15T14:32:07Z");
+    let (_, rest) = readme.split_once("-d '").expect("README.md posts an event with curl");
+    let (json, _) = rest.split_once('\'').expect("the event ends with a quote");
+    let decoded = highwater_model::decode(json.as_bytes()).unwrap();
+    assert_eq!((decoded.unknown_fields, decoded.unknown_values), (0, 0), "{json}");
+}
+
+#[test]
 fn decisions_are_numbered_and_complete() {
     let sections = ["Problem", "Success", "Out of scope", "Decision", "Alternatives"];
     let mut numbers: BTreeMap<String, String> = BTreeMap::new();

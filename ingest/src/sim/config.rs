@@ -72,7 +72,7 @@ impl Default for SimConfig {
             speed: 1.0,
             opens_min: 7 * 60,
             closes_min: 21 * 60,
-            occupancy: 0.78,
+            occupancy: 0.83,
             adherence_noise: 1.0,
             drift_every_ms: 25 * MINUTE,
             edits_per_agent: 0.05,

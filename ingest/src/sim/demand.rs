@@ -98,7 +98,7 @@ fn curve(config: &SimConfig, staff: &Staff, queue: usize) -> Vec<f64> {
             let smooth = heads[near.clone()].iter().sum::<f64>() / near.len() as f64;
             let hour = config.opens_min as f64 / 60.0 + interval as f64 / 4.0 + 0.125;
             let hump = |at: f64, width: f64| (-((hour - at) / width).powi(2) / 2.0).exp();
-            smooth * seconds * (0.78 + 0.36 * hump(morning, 1.3) + 0.28 * hump(afternoon, 1.4))
+            smooth * seconds * (0.86 + 0.22 * hump(morning, 1.3) + 0.27 * hump(afternoon, 1.5))
         })
         .collect()
 }

@@ -216,7 +216,7 @@ fn a_torn_tail_starts_at_every_byte() {
 
 fn keep(log: &[u8], cut: usize) -> bool {
     let zeros = |at: usize| log.get(at.saturating_sub(16)..(at + 16).min(log.len()));
-    cut % 16 == 0 || zeros(cut).is_some_and(|near| near.iter().any(|byte| *byte != 0))
+    cut.is_multiple_of(16) || zeros(cut).is_some_and(|near| near.iter().any(|byte| *byte != 0))
 }
 
 fn log_of(dir: &Path) -> (String, Vec<u8>) {

@@ -133,7 +133,7 @@ fn format_1_is_what_it_was() {
             },
         ],
     };
-    let hex: String = frame.encode().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = frame.encode().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
     assert_eq!(hex, GOLDEN);
     assert_eq!(Frame::decode(7, 41, &frame.encode()), Ok(frame));
 }

@@ -13,7 +13,7 @@ use highwater_model::{Channel, ContactArrival, Envelope, Event, EventKey};
 use tempfile::TempDir;
 
 use super::super::assemble::Input;
-use super::super::core::{Durable, NotWritten};
+use super::super::core::Durable;
 use super::super::files;
 use super::super::queue::Queued;
 use super::super::segment::{Segment, StoredFrame};
@@ -30,12 +30,18 @@ pub(super) struct FakeClock {
 
 impl FakeClock {
     pub(super) fn new() -> Arc<FakeClock> {
-        Arc::new(FakeClock { ms: AtomicI64::new(START), base: Instant::now() })
+        Arc::new(FakeClock { ms: AtomicI64::new(START), base: moment() })
     }
 
     pub(super) fn advance(&self, ms: i64) {
         self.ms.fetch_add(ms, Ordering::SeqCst);
     }
+}
+
+/// Some instant to count from.
+#[allow(clippy::disallowed_methods, reason = "instants cannot be made up")]
+pub(super) fn moment() -> Instant {
+    Instant::now()
 }
 
 impl Clock for FakeClock {
@@ -84,7 +90,7 @@ pub(super) fn garbage(position: u64) -> Intake {
 }
 
 pub(super) fn delivery(partition: PartitionId, items: Vec<Intake>) -> Delivery {
-    Delivery { partition, items, received: Instant::now(), received_at: START }
+    Delivery { partition, items, received: moment(), received_at: START }
 }
 
 /// An open journal without its thread.
@@ -119,7 +125,7 @@ impl Rig {
     }
 
     pub(super) fn commit(&mut self, inputs: Vec<Input>) -> Result<Option<Durable>, JournalError> {
-        self.journal.commit(inputs, None).map_err(|NotWritten { error, .. }| error)
+        self.journal.commit(inputs, None).map_err(|failed| failed.error)
     }
 
     /// One frame of `n` events a second apart from `at`.

@@ -87,22 +87,23 @@ export class Header {
     });
   }
 
+  // Read aloud as an alert whenever its words change: nothing in it may tick.
   showBanner() {
     const { feed } = this;
     const lines = [];
     if (feed.link === 'lost' && feed.status) {
-      lines.push(`Connection lost ${span(feed.silence())} ago: figures stand still. Trying again.`);
+      lines.push(`Connection lost: figures stand still at watermark ${typeof feed.watermark === 'number' ? clock(feed.watermark) : 'none'}. Trying again.`);
     } else if (feed.link === 'lost') {
       lines.push(`The service does not answer${feed.reason ? ` (${feed.reason})` : ''}. Trying again.`);
     }
     const { status } = feed;
     if (feed.link === 'live' && status) {
-      if (status.catching_up) lines.push(`Catching up with the journal, ${span(status.lag_ms)} behind: figures are not current yet.`);
+      if (status.catching_up) lines.push('Catching up with the journal: figures are not current yet.');
       else if (status.not_ready) lines.push(status.not_ready);
       const stale = status.sources.filter(source => this.stale(source));
       for (const source of stale.slice(0, 3)) {
         lines.push(source.error ? `${source.name} fails: ${source.error}`
-          : `No events from ${source.name} for ${span(this.age(source))}: its figures may be out of date.`);
+          : `No events from ${source.name} for ${Math.max(1, Math.floor(this.age(source) / 60_000))} min: its figures may be out of date.`);
       }
       if (stale.length > 3) lines.push(`${stale.length - 3} more sources are stale.`);
       for (const [name, view] of feed.views) {
