@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use highwater_dataflow::window::{Accumulation, FixedWindows, Group, SlidingWindows, Sum, Trigger};
-use highwater_dataflow::{
-    EventTime, Events, FOREVER, Graph, Horizons, Point, Segment, Span, Table,
-};
+use highwater_dataflow::{EventTime, Events, FOREVER, Graph, Horizons, Point, Segment, Span};
 use highwater_model::{ActivityCode, AgentId, AgentState};
 use serde::{Deserialize, Serialize};
 
@@ -20,14 +18,14 @@ const CORRECTION: i64 = 60 * MINUTE;
 
 /// Which queries to build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     pub q1: bool,
     pub q2: bool,
     pub q34: bool,
 }
 
 impl Wanted {
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let none = Wanted { q1: false, q2: false, q34: false };
         match text {
             "q1" => Some(Wanted { q1: true, ..none }),
@@ -40,7 +38,12 @@ impl Wanted {
 }
 
 /// Builds the wanted queries; `answers` takes their rows.
-pub fn build(graph: &mut Graph<'_, Input>, day: &Arc<Day>, wanted: Wanted, answers: &Answers) {
+pub(crate) fn build(
+    graph: &mut Graph<'_, Input>,
+    day: &Arc<Day>,
+    wanted: Wanted,
+    answers: &Answers,
+) {
     let horizons = Horizons { dedup: CORRECTION, correction: CORRECTION };
     let (admitted, _refused) = graph.input().admit(horizons, admission);
     let events = graph.events(admitted);
@@ -59,10 +62,10 @@ pub fn build(graph: &mut Graph<'_, Input>, day: &Arc<Day>, wanted: Wanted, answe
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
-pub struct Interval {
-    pub volume: i64,
-    pub completes: i64,
-    pub handle_ms: i64,
+pub(crate) struct Interval {
+    pub(crate) volume: i64,
+    pub(crate) completes: i64,
+    pub(crate) handle_ms: i64,
 }
 
 impl Group for Interval {
@@ -223,7 +226,7 @@ fn adherence<'s>(
 }
 
 /// The day's own mapping of activity and state.
-pub fn is_out(state: AgentState, activity: Option<&ActivityCode>) -> bool {
+pub(crate) fn is_out(state: AgentState, activity: Option<&ActivityCode>) -> bool {
     use AgentState::{Acw, Available, OnCall};
     match activity.map(ActivityCode::as_str) {
         None => state != AgentState::Offline,
