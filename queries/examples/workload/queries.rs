@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use highwater_dataflow::window::{Accumulation, FixedWindows, Group, SlidingWindows, Sum, Trigger};
+use highwater_dataflow::window::{
+    Accumulation, Aggregate, FixedWindows, Group, SlidingWindows, Sum, Trigger,
+};
 use highwater_dataflow::{EventTime, Events, FOREVER, Graph, Horizons, Point, Segment, Span};
 use highwater_model::{ActivityCode, AgentId, AgentState};
 use serde::{Deserialize, Serialize};
@@ -130,8 +132,30 @@ fn rolling<'s>(graph: &mut Graph<'s, Input>, events: &Events<'s, Input>, answers
     });
 }
 
-/// The agent's last word of the day.
+/// An agent's last word of the day.
 type Last = (EventTime, AgentState);
+
+/// The newest of values that are only ever added.
+struct Newest;
+
+impl Aggregate<Last> for Newest {
+    type Acc = Option<Last>;
+    type Output = Option<Last>;
+
+    fn zero(&self) -> Self::Acc {
+        None
+    }
+    fn add(&self, acc: &mut Self::Acc, value: &Last, diff: isize) {
+        assert!(diff > 0, "the newest of values that are taken back is not kept");
+        *acc = (*acc).max(Some(*value));
+    }
+    fn merge(&self, acc: &mut Self::Acc, other: &Self::Acc) {
+        *acc = (*acc).max(*other);
+    }
+    fn output(&self, acc: &Self::Acc) -> Self::Output {
+        *acc
+    }
+}
 
 fn adherence<'s>(
     graph: &mut Graph<'s, Input>,
@@ -182,7 +206,8 @@ fn adherence<'s>(
         .at_least("teams", 3, CORRECTION);
     let alerts = answers.clone();
     graph.observe("q4", episodes, move |_, rows| {
-        for ((team, episode), _, diff) in rows {
+        // What the schedule says of the time after the day is not asked for.
+        for ((team, episode), _, diff) in rows.iter().filter(|((_, e), _, _)| e.from < end) {
             alerts.alert(team, episode.from, episode.to.min(end), *diff);
         }
     });
@@ -202,7 +227,7 @@ fn adherence<'s>(
         .map(|(agent, point)| (agent, (point.at, (point.at, point.value))))
         .window_into("last state", FixedWindows::of(end - start).offset(start))
         .allowed_lateness(CORRECTION)
-        .aggregate(highwater_dataflow::window::Max)
+        .aggregate(Newest)
         .panes
         .flat_map(|(agent, pane)| pane.value.map(|last: Last| (agent, last.1)));
     let activity = schedule
