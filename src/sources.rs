@@ -152,7 +152,7 @@ impl SourcePlan {
 /// The hours of its day at which a simulation begins that nobody placed.
 const STARTS: (i64, i64) = (9, 40);
 /// How much of that day it tells when it begins.
-const HISTORY_MS: Millis = 90 * 60_000;
+const HISTORY_MS: Millis = 30 * 60_000;
 
 /// What of a simulation must be the same after a restart for its events to be the same.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
