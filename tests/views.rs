@@ -1,0 +1,223 @@
+//! Every view against its oracle, at every closed epoch, under disorder.
+//!
+//! ```text
+//! HIGHWATER_SEEDS=0..500 cargo test --test highwater views
+//! ```
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use highwater_dataflow::view::{Commit, Row, Value};
+use highwater_dataflow::{FOREVER, Step};
+use highwater_queries::Settings;
+use highwater_queries::settings::{ClosedSide, DriftRule};
+
+use crate::oracle::team_drift::Stretch;
+use crate::oracle::{Contents, Epoch, Oracle};
+use crate::sim::delivery::{Trouble, deliver, epochs};
+use crate::sim::drive::{Sinks, difference, run};
+use crate::sim::random::Random;
+use crate::sim::world::{Edits, happenings};
+
+/// The seeds to run, from the environment or `usual`.
+fn seeds(usual: Range<u64>) -> Range<u64> {
+    let Ok(text) = std::env::var("HIGHWATER_SEEDS") else { return usual };
+    let parse = |text: &str| text.trim().parse::<u64>().ok();
+    let range = text.split_once("..").and_then(|(from, to)| Some(parse(from)?..parse(to)?));
+    range.unwrap_or_else(|| panic!("HIGHWATER_SEEDS={text}; write it as 0..500"))
+}
+
+/// A deployment and its input, made from a seed.
+struct Case {
+    settings: Settings,
+    epochs: Vec<Epoch>,
+}
+
+impl Case {
+    fn of(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        // Every third run forgets within the run what lies too far back.
+        let forgets = seed % 3 == 2;
+        let edits = if forgets { Edits::None } else { Edits::Past };
+        let settings = Settings {
+            interval_s: *random.pick(&[300, 900, 1800]),
+            closed: *random.pick(&[ClosedSide::Left, ClosedSide::Right]),
+            allowed_lateness_s: *random.pick(&[0, 300, 600, 1800]),
+            correction_s: if forgets { 1800 + random.within(0, 1800) } else { 86_400 },
+            empty_intervals: random.chance(75),
+            team_drift: DriftRule {
+                enabled: true,
+                agents_out_min: random.within(2, 4) as usize,
+                lasting_s: *random.pick(&[0, 0, 0, 120]),
+            },
+            ..Settings::default()
+        };
+        settings.check().unwrap();
+        let trouble = Trouble {
+            duplicates: *random.pick(&[5, 20, 50]),
+            late: *random.pick(&[1, 5, 15]),
+            very_late: if forgets { 3 } else { 0 },
+            partitions: random.within(1, 4) as u32,
+            disorder: *random.pick(&[0, 10_000, 60_000]),
+            ends: random.chance(50),
+        };
+        let happenings = happenings(&mut random, edits);
+        let told = deliver(&mut random, happenings, trouble);
+        let largest = *random.pick(&[20, 40, 120]);
+        let epochs = epochs(&mut random, told, largest, trouble);
+        Case { settings, epochs }
+    }
+}
+
+#[test]
+fn views_equal_their_oracles_at_every_epoch_even_seeds() {
+    for seed in seeds(0..12).filter(|seed| seed % 2 == 0) {
+        check(seed);
+    }
+}
+
+#[test]
+fn views_equal_their_oracles_at_every_epoch_odd_seeds() {
+    for seed in seeds(0..12).filter(|seed| seed % 2 == 1) {
+        check(seed);
+    }
+}
+
+/// One seed, for 1, 2 and 4 workers, epoch by epoch and many at once.
+fn check(seed: u64) {
+    let case = Case::of(seed);
+    let commits = run(&case.settings, &case.epochs, 1, true);
+    if let Err(wrong) = compare(&case, &commits) {
+        panic!("seed {seed}: {wrong}");
+    }
+    for (workers, one_by_one) in [(1, false), (2, seed % 4 == 0), (4, false)] {
+        let others = run(&case.settings, &case.epochs, workers, one_by_one);
+        if let Some(difference) = difference(&commits, &others) {
+            panic!(
+                "seed {seed}: {workers} workers (one by one: {one_by_one}) differ\n{difference}"
+            );
+        }
+    }
+}
+
+/// Folds the commits and holds every epoch against the oracles.
+fn compare(case: &Case, commits: &[Commit]) -> Result<(), String> {
+    let mut oracle = Oracle::new(&case.settings);
+    let mut sinks = Sinks::default();
+    for (nth, (epoch, commit)) in case.epochs.iter().zip(commits).enumerate() {
+        let place = format!("epoch {nth} of {} ({})", case.epochs.len(), epoch.number);
+        sinks.apply(commit).map_err(|wrong| format!("{place}: {wrong}"))?;
+        let expected = oracle.after(epoch);
+        if commit.watermark != expected.watermark {
+            let (is, should) = (commit.watermark, expected.watermark);
+            return Err(format!("{place}: the watermark is {is}, not {should}"));
+        }
+        same(&sinks.views, &expected.views)
+            .and_then(|()| alerts(&sinks, commit, &expected.drifts))
+            .map_err(|wrong| format!("{place}, watermark {}: {wrong}", commit.watermark))?;
+    }
+    Ok(())
+}
+
+/// Every view but `alerts` holds exactly the expected rows.
+fn same(views: &Contents, expected: &Contents) -> Result<(), String> {
+    for (name, rows) in expected {
+        let none = std::collections::BTreeMap::new();
+        let held = views.get(name).unwrap_or(&none);
+        if held == rows {
+            continue;
+        }
+        let mut wrong = format!("{name} differs");
+        for key in held.keys().chain(rows.keys()).collect::<BTreeSet<_>>() {
+            let (is, should) = (held.get(key), rows.get(key));
+            if is != should {
+                wrong.push_str(&format!("\n  is     {is:?}\n  should {should:?}"));
+            }
+        }
+        return Err(wrong);
+    }
+    Ok(())
+}
+
+/// The alerts that stand are the true drifts, each told by its messages; what this commit retracts is untrue.
+fn alerts(sinks: &Sinks, commit: &Commit, drifts: &[Stretch]) -> Result<(), String> {
+    let none = std::collections::BTreeMap::new();
+    let rows = sinks.views.get("alerts").unwrap_or(&none);
+    let mut standing = Vec::new();
+    for row in rows.values() {
+        let claim = claim(row);
+        let status = text(&row[3]);
+        let by_extent = if claim.to == FOREVER { "open" } else { "resolved" };
+        if status == by_extent {
+            standing.push(claim);
+        } else if status != "retracted" {
+            return Err(format!("an alert is {status} and should be {by_extent}: {row:?}"));
+        }
+    }
+    standing.sort();
+    if standing != drifts {
+        let wrong: Vec<_> = standing.iter().filter(|claim| !drifts.contains(claim)).collect();
+        let missing: Vec<_> = drifts.iter().filter(|drift| !standing.contains(drift)).collect();
+        return Err(format!("alerts differ\n  wrong   {wrong:?}\n  missing {missing:?}"));
+    }
+    // What is retracted is untrue now; it may come true again later, under this name or another.
+    for message in commit.notifications.iter().filter(|m| m.step == Step::Retracted) {
+        let is = &message.incident;
+        if drifts
+            .iter()
+            .any(|d| (d.team.as_str(), d.from, d.to) == (is.scope.as_str(), is.from, is.to))
+        {
+            return Err(format!("retracted, and true: {message:?}"));
+        }
+    }
+    if rows.len() != sinks.alerts.len() {
+        return Err(format!("{} alerts, messages of {}", rows.len(), sinks.alerts.len()));
+    }
+    for row in rows.values() {
+        let id = text(&row[0]);
+        let Some(last) = sinks.alerts.get(id) else {
+            return Err(format!("no message of {id}"));
+        };
+        let status = match last.step {
+            Step::Retracted => "retracted",
+            _ if last.incident.to == FOREVER => "open",
+            _ => "resolved",
+        };
+        let told = Stretch {
+            team: last.incident.scope.to_string(),
+            from: last.incident.from,
+            to: last.incident.to,
+            peak: last.incident.value,
+            members: last.incident.members.join(","),
+        };
+        if (claim(row), text(&row[3]), &row[9])
+            != (told, status, &Value::Int(i64::from(last.revision)))
+        {
+            return Err(format!("the row {row:?} is not what was told last: {last:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// What a row of `alerts` claims.
+fn claim(row: &Row) -> Stretch {
+    let int = |cell: &Value| match cell {
+        Value::Int(n) => *n,
+        Value::Null => FOREVER,
+        other => panic!("no whole number: {other:?}"),
+    };
+    Stretch {
+        team: text(&row[2]).to_owned(),
+        from: int(&row[4]),
+        to: int(&row[5]),
+        peak: int(&row[6]),
+        members: text(&row[8]).replace(", ", ","),
+    }
+}
+
+fn text(cell: &Value) -> &str {
+    match cell {
+        Value::Text(text) => text,
+        other => panic!("no text: {other:?}"),
+    }
+}
