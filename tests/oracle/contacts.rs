@@ -23,8 +23,11 @@ struct Story {
     gave_up: Vec<(i64, i64, AbandonStage)>,
 }
 
+/// A contact without an end is given up this long after its last event.
+const LOST_AFTER: i64 = 7 * 86_400_000;
+
 /// Every outcome of every contact in every queue.
-pub(crate) fn outcomes(known: &[Envelope]) -> Vec<(QueueId, i64, Outcome)> {
+pub(crate) fn outcomes(known: &[Envelope], watermark: i64) -> Vec<(QueueId, i64, Outcome)> {
     let mut stories: BTreeMap<(ContactId, QueueId), Story> = BTreeMap::new();
     for envelope in known {
         let at = envelope.at;
@@ -50,7 +53,7 @@ pub(crate) fn outcomes(known: &[Envelope]) -> Vec<(QueueId, i64, Outcome)> {
     }
     let mut outcomes = Vec::new();
     for ((_, queue), story) in stories {
-        story.tell(|at, outcome| outcomes.push((queue.clone(), at, outcome)));
+        story.tell(watermark, |at, outcome| outcomes.push((queue.clone(), at, outcome)));
     }
     outcomes
 }
@@ -64,7 +67,7 @@ fn story<'a>(
 }
 
 impl Story {
-    fn tell(&self, mut say: impl FnMut(i64, Outcome)) {
+    fn tell(&self, watermark: i64, mut say: impl FnMut(i64, Outcome)) {
         let arrived = self.arrived.iter().min().copied();
         let completed = self.completed.iter().max().copied();
         // The agent's own word first; else handling began its own length before it ended.
@@ -73,7 +76,14 @@ impl Story {
             None => completed.map(|(at, handle, _)| at - handle),
         };
         let gave_up = if answered.is_some() { None } else { self.gave_up.iter().max().copied() };
-        let open = completed.is_none() && gave_up.is_none();
+        let last = self
+            .arrived
+            .iter()
+            .chain(&self.taken)
+            .chain(self.gave_up.iter().map(|(at, _, _)| at))
+            .max();
+        let lost = last.is_some_and(|last| last + LOST_AFTER <= watermark);
+        let open = completed.is_none() && gave_up.is_none() && !lost;
         if let Some(at) = arrived {
             let in_menu = gave_up.is_some_and(|(_, _, stage)| stage == AbandonStage::Ivr);
             say(at, Outcome::Arrived { offered: !in_menu, open });

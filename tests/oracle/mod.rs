@@ -75,7 +75,7 @@ impl Oracle {
         self.door.admit(&epoch.entries, before);
         let known = &self.door.known;
 
-        let outcomes = contacts::outcomes(known);
+        let outcomes = contacts::outcomes(known, watermark);
         let measured = sums::measured(known, &outcomes);
         let histories = adherence::histories(known, watermark);
         let mut views = Contents::new();
