@@ -19,6 +19,7 @@ pub mod overlay;
 pub mod runtime;
 pub mod signal;
 pub mod table;
+pub mod testing;
 pub mod time;
 pub mod view;
 pub mod watermark;

@@ -31,6 +31,24 @@ pub trait WindowFn: 'static {
     }
 }
 
+impl<W: WindowFn + ?Sized> WindowFn for Box<W> {
+    fn assign(&self, at: EventTime, windows: &mut Vec<Window>) {
+        (**self).assign(at, windows);
+    }
+    fn is_merging(&self) -> bool {
+        (**self).is_merging()
+    }
+    fn complete_at(&self, window: Window) -> EventTime {
+        (**self).complete_at(window)
+    }
+    fn slice(&self, at: EventTime) -> Window {
+        (**self).slice(at)
+    }
+    fn shares_slices(&self) -> bool {
+        (**self).shares_slices()
+    }
+}
+
 /// Which end of a window belongs to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Closed {
