@@ -3,7 +3,7 @@
 //! Connected windows are found among the live ones and all of the epoch's changes together, so that the order of
 //! arrival within the epoch does not matter and an element is judged by the window it ends up in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 
 use crate::Datum;
@@ -46,10 +46,8 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
                     together.push(change);
                 }
                 let windows = &mut self.keys[id as usize].windows;
-                while let Some(index) =
-                    windows.iter().position(|live| !live.closed && overlap(live.window, span))
-                {
-                    let live = windows.remove(index);
+                while let Some(index) = overlapping(windows, span) {
+                    let Some(live) = windows.remove(index) else { break };
                     span = hull(span, live.window);
                     sources.push(live);
                 }
@@ -162,7 +160,7 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
         if let Ok(index) = self.keys[id as usize].find(span) {
             // A closed window of the same bounds comes back to life, and its row with it.
             let closed = self.keys[id as usize].windows.remove(index);
-            merged.shown = closed.shown;
+            merged.shown_before.extend(closed.and_then(|closed| closed.shown));
         }
         let states: Vec<&TriggerState> = sources.iter().map(|source| &source.trigger).collect();
         let own = sources.iter().find(|source| source.window == span);
@@ -175,7 +173,8 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
         for mut source in sources {
             merged.elements += source.elements;
             merged.changes += source.changes;
-            merged.shown.append(&mut source.shown);
+            merged.shown_before.extend(source.shown.take());
+            merged.shown_before.append(&mut source.shown_before);
             merged.hold = match (merged.hold, source.hold, self.plan.timestamps) {
                 (Some(a), Some(b), TimestampCombiner::Latest) => Some(a.max(b)),
                 (Some(a), Some(b), _) => Some(a.min(b)),
@@ -233,7 +232,8 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
             return vec![live];
         }
         let mut points = mem::take(&mut live.points);
-        let mut shown = mem::take(&mut live.shown);
+        let mut shown = mem::take(&mut live.shown_before);
+        shown.extend(live.shown.take());
         let single = spans.len() == 1;
         let mut parts = Vec::with_capacity(spans.len());
         for span in spans {
@@ -257,7 +257,7 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
             }
             let (mine, others) =
                 mem::take(&mut shown).into_iter().partition(|row| overlap(row.window, span));
-            (part.shown, shown) = (mine, others);
+            (part.shown_before, shown) = (mine, others);
             parts.push(part);
         }
         self.orphans.extend(shown.into_iter().map(|row| (id, row)));
@@ -279,12 +279,19 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
             Err(index) => keyed.windows.insert(index, live),
             Ok(index) => {
                 // Splitting led back to a window that had been closed: it lives again, with its row.
-                live.shown.append(&mut keyed.windows[index].shown);
+                live.shown_before.extend(keyed.windows[index].shown.take());
                 keyed.windows[index] = live;
             }
         }
         self.expect_end(id, window);
     }
+}
+
+/// A live window that overlaps `span`. Live windows of a key are disjoint; closed ones may lie among them.
+fn overlapping<A, O>(windows: &VecDeque<Live<A, O>>, span: Window) -> Option<usize> {
+    let after = windows.partition_point(|live| live.window.start < span.end);
+    let before = (0..after).rev().filter(|&index| !windows[index].closed);
+    before.take(1).find(|&index| windows[index].window.end > span.start)
 }
 
 fn overlap(a: Window, b: Window) -> bool {

@@ -1,6 +1,6 @@
 //! What an operator remembers: per key its live windows, shared slices and this epoch's changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::time::{EventTime, Millis};
 
@@ -10,10 +10,12 @@ use super::{LateReason, Pane, Window};
 /// One window of one key.
 pub(crate) struct Live<A, O> {
     pub(crate) window: Window,
-    /// What has accumulated. For windows made of shared slices: `None` until the window first speaks.
+    /// What has accumulated. `None` for windows made of shared slices until they first speak: their slices know.
     pub(crate) acc: Option<A>,
-    /// Rows now in the table for this window and those merged into it. Only when retracting.
-    pub(crate) shown: Vec<Pane<O>>,
+    /// The row now in the table for this window. Only when retracting.
+    pub(crate) shown: Option<Pane<O>>,
+    /// Rows of windows merged into this one, which its next pane replaces.
+    pub(crate) shown_before: Vec<Pane<O>>,
     pub(crate) trigger: TriggerState,
     /// Elements now in `acc`.
     pub(crate) elements: i64,
@@ -51,7 +53,8 @@ impl<A, O> Live<A, O> {
         Live {
             window,
             acc: None,
-            shown: Vec::new(),
+            shown: None,
+            shown_before: Vec::new(),
             trigger: TriggerState::default(),
             elements: 0,
             changes: 0,
@@ -67,6 +70,17 @@ impl<A, O> Live<A, O> {
     }
 }
 
+/// What several windows share: the elements of one slice.
+pub(crate) struct Slice<A> {
+    pub(crate) start: EventTime,
+    pub(crate) acc: A,
+    pub(crate) elements: i64,
+    /// Elements that came or went, ever.
+    pub(crate) changes: i64,
+    /// The watermark at which the first of its windows is complete. Until then, windows need not be told of changes.
+    pub(crate) quiet_until: EventTime,
+}
+
 /// The changes of one epoch in one slice.
 pub(crate) struct Pending<A> {
     pub(crate) slice: Window,
@@ -79,9 +93,9 @@ pub(crate) struct Pending<A> {
 pub(crate) struct Keyed<K, A, O> {
     pub(crate) key: K,
     /// By start, then end.
-    pub(crate) windows: Vec<Live<A, O>>,
-    /// Accumulators of shared slices, by start.
-    pub(crate) slices: Vec<(EventTime, A)>,
+    pub(crate) windows: VecDeque<Live<A, O>>,
+    /// Shared slices, by start.
+    pub(crate) slices: VecDeque<Slice<A>>,
     pub(crate) pending: Vec<Pending<A>>,
     /// Windows that refused the elements of a slice in this epoch.
     pub(crate) refused: Vec<(EventTime, Window, LateReason)>,
@@ -91,8 +105,8 @@ impl<K, A, O> Keyed<K, A, O> {
     pub(crate) fn new(key: K) -> Self {
         Keyed {
             key,
-            windows: Vec::new(),
-            slices: Vec::new(),
+            windows: VecDeque::new(),
+            slices: VecDeque::new(),
             pending: Vec::new(),
             refused: Vec::new(),
         }
@@ -102,11 +116,22 @@ impl<K, A, O> Keyed<K, A, O> {
     #[inline]
     pub(crate) fn find(&self, window: Window) -> Result<usize, usize> {
         // Newest windows are the busiest: look from the end.
-        match self.windows.last() {
+        match self.windows.back() {
             None => Err(0),
             Some(last) if last.window < window => Err(self.windows.len()),
             Some(last) if last.window == window => Ok(self.windows.len() - 1),
             Some(_) => self.windows.binary_search_by(|live| live.window.cmp(&window)),
+        }
+    }
+
+    /// Where the slice is, or where it would be.
+    #[inline]
+    pub(crate) fn find_slice(&self, start: EventTime) -> Result<usize, usize> {
+        match self.slices.back() {
+            None => Err(0),
+            Some(last) if last.start < start => Err(self.slices.len()),
+            Some(last) if last.start == start => Ok(self.slices.len() - 1),
+            Some(_) => self.slices.binary_search_by(|slice| slice.start.cmp(&start)),
         }
     }
 

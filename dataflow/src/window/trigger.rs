@@ -219,6 +219,21 @@ impl Machine {
         self.early
     }
 
+    /// Whether nothing that comes before the end of a window can make a difference to its trigger.
+    pub(crate) fn ignores_early_elements(&self) -> bool {
+        !self.early && !self.hears(0)
+    }
+
+    /// Whether the part counts or waits from the first element on.
+    fn hears(&self, id: usize) -> bool {
+        match self.nodes[id].kind {
+            Kind::Default | Kind::EndOfWindow | Kind::Always | Kind::Never => false,
+            Kind::Count(_) | Kind::Delay(_) => true,
+            Kind::Each | Kind::EarlyLate if !self.merging => self.hears(id + 1),
+            _ => self.children(id).any(|child| self.hears(child)),
+        }
+    }
+
     /// Whether the window is closed.
     pub(crate) fn is_finished(&self, state: &TriggerState) -> bool {
         state.finished & 1 != 0
