@@ -364,7 +364,7 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
             }
         }
         let live = &mut self.keys[id as usize].windows[index];
-        let alarm = self.machine.deadline(&live.trigger);
+        let alarm = self.machine.deadline(&live.trigger, self.now);
         if alarm < live.alarm && !live.closed {
             live.alarm = alarm;
             self.alarms.entry(alarm).or_default().push((id, window));

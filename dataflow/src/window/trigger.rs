@@ -481,13 +481,14 @@ impl Machine {
         }
     }
 
-    /// The next processing time at which a pane may be due; `Millis::MAX` if none is awaited.
-    pub(crate) fn deadline(&self, state: &TriggerState) -> Millis {
+    /// The next processing time after `now` at which a pane may be due; `Millis::MAX` if none is awaited.
+    pub(crate) fn deadline(&self, state: &TriggerState, now: Millis) -> Millis {
         if state.numbers.is_empty() {
             return UNSET;
         }
         let waiting = self.nodes.iter().filter(|node| matches!(node.kind, Kind::Delay(_)));
-        waiting.map(|node| state.numbers[node.slot]).min().unwrap_or(UNSET)
+        let times = waiting.map(|node| state.numbers[node.slot]);
+        times.filter(|&time| time > now).min().unwrap_or(UNSET)
     }
 
     fn late(&self, id: usize) -> Option<usize> {
