@@ -6,7 +6,7 @@ use crate::Datum;
 use crate::closed::{closed, route};
 use crate::diff::difference;
 use crate::keyed::Keyed;
-use crate::overlap::update;
+use crate::multiset::put;
 use crate::table::Table;
 use crate::time::{BEGINNING, EventTime, FOREVER, Millis, Span};
 
@@ -62,7 +62,7 @@ impl<'s, G: Datum, M: Datum> Table<'s, (G, Span<M>)> {
                     for (span, diff) in changes {
                         edges.push((span.from, diff));
                         edges.push((span.to, -diff));
-                        update(&mut group.spans, span, diff);
+                        put(&mut group.spans, span, diff);
                     }
                     // A span that merely got its end changes nothing at its start.
                     differential_dataflow::consolidation::consolidate(&mut edges);
@@ -111,9 +111,9 @@ impl<M: Datum> Group<M> {
                 continue;
             }
             if span.from < start {
-                count += copies
+                count += copies;
             } else {
-                edges.push((span.from, *copies))
+                edges.push((span.from, *copies));
             }
             if span.to < FOREVER {
                 edges.push((span.to, -copies));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
-use timely::dataflow::operators::{Operator, Probe, probe};
+use timely::dataflow::operators::{Operator, Probe, ToStream, probe};
 
 use crate::Datum;
 use crate::alert::Notification;
@@ -23,7 +23,11 @@ pub struct Graph<'s, E: Datum> {
     input: Table<'s, E>,
     outbox: Rc<RefCell<BTreeMap<Epoch, Pending>>>,
     closed: probe::Handle<Epoch>,
+    listeners: Vec<Listener>,
 }
+
+/// Told of each closed epoch.
+type Listener = Box<dyn FnMut(Epoch)>;
 
 /// What the graph has to say about an epoch that is not yet handed out.
 #[derive(Default)]
@@ -38,6 +42,7 @@ pub(crate) struct Outlet {
     outbox: Rc<RefCell<BTreeMap<Epoch, Pending>>>,
     closed: probe::Handle<Epoch>,
     watermark: RefCell<EventTime>,
+    listeners: RefCell<Vec<Listener>>,
 }
 
 impl<'s, E: Datum> Graph<'s, E> {
@@ -49,6 +54,7 @@ impl<'s, E: Datum> Graph<'s, E> {
             input: Table::new(events, watermarks(signals)),
             outbox: Rc::default(),
             closed: probe::Handle::new(),
+            listeners: Vec::new(),
         };
         graph.follow(graph.input.watermarks.clone());
         graph
@@ -62,6 +68,17 @@ impl<'s, E: Datum> Graph<'s, E> {
     /// The events a query reads; see [`Events`].
     pub fn events(&self, admitted: Table<'s, E>) -> Events<'s, E> {
         Events::new(admitted)
+    }
+
+    /// A table that holds `rows` from the start and never changes.
+    pub fn constant<D: Datum>(&self, rows: impl IntoIterator<Item = D>) -> Table<'s, D> {
+        let scope = self.input.scope();
+        // One worker brings them in; operators exchange them from there.
+        let first = scope.index() == 0;
+        let rows: Vec<Change<D>> =
+            rows.into_iter().filter(|_| first).map(|row| (row, Epoch::MIN, 1)).collect();
+        let changes = rows.to_stream(scope).container::<Vec<Change<D>>>();
+        Table::new(changes, self.input.watermarks.clone())
     }
 
     /// Publishes a table as a view: sinks get its net changes at every closed epoch.
@@ -97,6 +114,23 @@ impl<'s, E: Datum> Graph<'s, E> {
             pending.notifications.extend(rows.drain(..).map(|(message, _, _)| message));
             pending.notifications.sort();
         });
+    }
+
+    /// Calls `look` on worker 0 with the net changes of `table` at each closed epoch that has any, epochs in order.
+    ///
+    /// For embedding the graph in a program of one's own; effects belong there, views to [`Graph::publish`].
+    pub fn observe<D: Datum>(
+        &mut self,
+        name: &str,
+        table: Table<'s, D>,
+        mut look: impl FnMut(Epoch, &[(D, Epoch, isize)]) + 'static,
+    ) {
+        self.sink(table, name, move |epoch, rows| look(epoch, rows));
+    }
+
+    /// Calls `listener` on worker 0 for each closed epoch, in order, after everything that observes it.
+    pub fn on_closed(&mut self, listener: impl FnMut(Epoch) + 'static) {
+        self.listeners.push(Box::new(listener));
     }
 
     /// Gathers `table` on worker 0 and gives `take` each closed epoch's consolidated changes.
@@ -155,7 +189,12 @@ impl<'s, E: Datum> Graph<'s, E> {
     }
 
     pub(crate) fn finish(self) -> Outlet {
-        Outlet { outbox: self.outbox, closed: self.closed, watermark: RefCell::new(BEGINNING) }
+        Outlet {
+            outbox: self.outbox,
+            closed: self.closed,
+            watermark: RefCell::new(BEGINNING),
+            listeners: RefCell::new(self.listeners),
+        }
     }
 }
 
@@ -167,6 +206,7 @@ impl Outlet {
 
     /// What `epoch`, closed, has to say; epochs are taken in order.
     pub(crate) fn take(&self, epoch: Epoch, stamps: Arc<Stamps>) -> Commit {
+        self.listeners.borrow_mut().iter_mut().for_each(|listener| listener(epoch));
         let pending = self.outbox.borrow_mut().remove(&epoch).unwrap_or_default();
         let mut watermark = self.watermark.borrow_mut();
         *watermark = pending.watermark.unwrap_or(*watermark).max(*watermark);

@@ -38,7 +38,7 @@ fn flush<D: Datum>(changes: &mut Vec<(D, isize)>, out: &mut Out<D>) {
     }
 }
 
-impl<'s, K: Datum, V: Datum> Table<'s, (K, Span<V>)> {
+impl<K: Datum, V: Datum> Table<'_, (K, Span<V>)> {
     /// The spans that last at least `duration` of event time.
     ///
     /// An open span shows once the watermark is `duration` past its start. State: open spans younger than that.
@@ -69,7 +69,7 @@ impl<'s, K: Datum, V: Datum> Table<'s, (K, Span<V>)> {
     }
 }
 
-impl<'s, D: Datum> Table<'s, D> {
+impl<D: Datum> Table<'_, D> {
     /// The rows whose `[from, to)` contains the watermark: they come and go with it, without any event.
     ///
     /// State: rows whose start or end lies ahead of the watermark.

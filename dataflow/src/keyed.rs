@@ -88,6 +88,15 @@ impl<K: Hash + Eq + Clone, S: Default> Keyed<K, S> {
         (entry.key.as_ref().expect("the slot is in use"), &mut entry.state)
     }
 
+    /// Every key and its state.
+    pub(crate) fn each(&mut self, mut f: impl FnMut(&K, &mut S)) {
+        for slot in &mut self.slots {
+            if let Some(key) = &slot.key {
+                f(key, &mut slot.state);
+            }
+        }
+    }
+
     /// Asks for `slot` to be returned by [`Keyed::due`] once the watermark reaches `at`, unless an earlier wake-up is armed.
     pub(crate) fn wake(&mut self, slot: u32, at: EventTime) {
         let entry = &mut self.slots[slot as usize];

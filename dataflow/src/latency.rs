@@ -66,7 +66,7 @@ pub fn budget(path: Path, stage: Stage) -> Option<Duration> {
         (Path::AgentState, Stage::Alerted) => Some(Duration::from_secs(2)),
         (Path::Contact, Stage::Committed) => Some(Duration::from_secs(5)),
         (Path::Contact | Path::Queue, Stage::Pushed) => Some(Duration::from_secs(10)),
-        (Path::Contact, Stage::Alerted) => Some(Duration::from_secs(300)),
+        (Path::Contact, Stage::Alerted) => Some(Duration::from_mins(5)),
         _ => None,
     }
 }

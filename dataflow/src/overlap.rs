@@ -3,6 +3,7 @@
 use crate::Datum;
 use crate::closed::{closed2, route};
 use crate::keyed::Keyed;
+use crate::multiset::put;
 use crate::table::Table;
 use crate::time::{EventTime, Millis, Span};
 
@@ -49,7 +50,7 @@ impl<'s, K: Datum, A: Datum> Table<'s, (K, Span<A>)> {
                             let row = meet(span, other, f(key, &span.value, &other.value));
                             changed.push(((key.clone(), row), diff * copies));
                         }
-                        update(&mut sides.left, span, diff);
+                        put(&mut sides.left, span, diff);
                     }
                 });
                 keyed.group(rights, |slot, key, sides, rows| {
@@ -59,7 +60,7 @@ impl<'s, K: Datum, A: Datum> Table<'s, (K, Span<A>)> {
                             let row = meet(other, span, f(key, &other.value, &span.value));
                             changed.push(((key.clone(), row), diff * copies));
                         }
-                        update(&mut sides.right, span, diff);
+                        put(&mut sides.right, span, diff);
                     }
                 });
                 differential_dataflow::consolidation::consolidate(&mut changed);
@@ -95,20 +96,4 @@ fn overlapping<T>(
 ) -> impl Iterator<Item = (&Span<T>, isize)> {
     let before = spans.partition_point(|(span, _)| span.from < to);
     spans[..before].iter().filter(move |(span, _)| span.to > from).map(|(span, n)| (span, *n))
-}
-
-/// Adds `diff` copies of `span`; a span with no copies left goes.
-///
-/// A retraction of a span that is not there is of one that left memory at the horizon: it is final, and stays.
-pub(crate) fn update<T: Datum>(spans: &mut Vec<(Span<T>, isize)>, span: &Span<T>, diff: isize) {
-    match spans.binary_search_by(|(have, _)| have.cmp(span)) {
-        Ok(at) => {
-            spans[at].1 += diff;
-            if spans[at].1 <= 0 {
-                spans.remove(at);
-            }
-        }
-        Err(at) if diff > 0 => spans.insert(at, (span.clone(), diff)),
-        Err(_) => {}
-    }
 }

@@ -8,12 +8,12 @@ use crate::Datum;
 use crate::closed::{closed2, route};
 use crate::diff::difference;
 use crate::keyed::Keyed;
-use crate::overlap::update;
+use crate::multiset::put;
 use crate::table::Table;
 use crate::time::{BEGINNING, EventTime, FOREVER, Millis, Point, Span};
 use serde::{Deserialize, Serialize};
 
-/// A stretch of a key's history over which the judged value does not change.
+/// A maximal stretch of a key's history over which the judged value does not change.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Segment<C> {
     pub from: EventTime,
@@ -100,7 +100,7 @@ impl<'s, K: Datum, A: Datum> Table<'s, (K, Point<A>)> {
                             let revision = Revision { at: point.at, seq: point.seq };
                             revised.give((key.clone(), revision), 1);
                         }
-                        track.point(point, diff);
+                        put(&mut track.points, point, diff);
                     }
                 });
                 tracks.group(spans, |_, key, track, rows| {
@@ -109,7 +109,7 @@ impl<'s, K: Datum, A: Datum> Table<'s, (K, Point<A>)> {
                             let revision = Revision { at: span.from, seq: span.seq };
                             revised.give((key.clone(), revision), 1);
                         }
-                        update(&mut track.spans, span, diff);
+                        put(&mut track.spans, span, diff);
                     }
                 });
                 for (i, &(slot, _)) in touched.iter().enumerate() {
@@ -147,15 +147,15 @@ struct Judging<'f, J, L> {
 }
 
 struct Track<A, B, C> {
-    /// Sorted by `(at, value)`, with copies.
+    /// Sorted by `(at, value)`, with copies: of several at one instant the last holds.
     points: Vec<(Point<A>, isize)>,
     /// Sorted by `(from, to, value)`, with copies.
     spans: Vec<(Span<B>, isize)>,
     /// What has been told reaches up to here: the key's present.
     present: EventTime,
-    /// Nothing is told about the time before; `since` and value of the run in progress there.
+    /// Nothing changes any more before the floor; the segment that was in progress there.
     floor: EventTime,
-    floor_run: Option<(EventTime, C)>,
+    floor_run: Option<Segment<C>>,
 }
 
 impl<A, B, C> Default for Track<A, B, C> {
@@ -171,27 +171,6 @@ impl<A, B, C> Default for Track<A, B, C> {
 }
 
 impl<A: Datum, B: Datum, C: Datum> Track<A, B, C> {
-    fn point(&mut self, point: &Point<A>, diff: isize) {
-        let order =
-            |(have, _): &(Point<A>, isize)| (have.at, &have.value).cmp(&(point.at, &point.value));
-        // Nearly always the newest: look at the end first.
-        if diff > 0 && self.points.last().is_none_or(|last| order(last).is_lt()) {
-            self.points.push((point.clone(), diff));
-            return;
-        }
-        match self.points.binary_search_by(order) {
-            Ok(at) => {
-                self.points[at].1 += diff;
-                if self.points[at].1 <= 0 {
-                    self.points.remove(at);
-                }
-            }
-            Err(at) if diff > 0 => self.points.insert(at, (point.clone(), diff)),
-            // It left memory at the horizon: final.
-            Err(_) => {}
-        }
-    }
-
     fn latest(&self) -> EventTime {
         self.points.last().map_or(BEGINNING, |(point, _)| point.at)
     }
@@ -272,29 +251,52 @@ impl<A: Datum, B: Datum, C: Datum> Track<A, B, C> {
         }
     }
 
-    /// Start of the run of the class of `value` that is in progress at the boundary `at`.
-    fn since<J, L, R>(&self, at: EventTime, value: &C, judging: &Judging<'_, J, L>) -> EventTime
+    /// Start of the run of boundaries, ending with `at`, whose value satisfies `same`; the second half of the answer tells
+    /// that the run reaches back to the floor.
+    fn run<J, L>(
+        &self,
+        at: EventTime,
+        judging: &Judging<'_, J, L>,
+        same: impl Fn(&C) -> bool,
+    ) -> (EventTime, bool)
+    where
+        J: Fn(Option<&A>, Option<&B>) -> Option<C>,
+    {
+        let mut start = at;
+        while start > self.floor {
+            let before = self.boundary_before(start);
+            if before == BEGINNING || before >= start {
+                return (start, false);
+            }
+            match self.value(before, judging) {
+                Some(value) if same(&value) => start = before,
+                _ => return (start, false),
+            }
+        }
+        (start, true)
+    }
+
+    /// The segment in progress at the boundary `at`, still open.
+    fn segment<J, L, R>(&self, at: EventTime, value: C, judging: &Judging<'_, J, L>) -> Segment<C>
     where
         J: Fn(Option<&A>, Option<&B>) -> Option<C>,
         L: Fn(&C) -> R,
         R: PartialEq,
     {
-        let class = (judging.class)(value);
-        let mut since = at;
-        while since > self.floor {
-            let before = self.boundary_before(since);
-            if before == BEGINNING || before >= since {
-                return since;
+        let class = (judging.class)(&value);
+        let (mut from, from_floor) = self.run(at, judging, |other| *other == value);
+        let mut seq = self.cause(from);
+        let (mut since, since_floor) =
+            self.run(from, judging, |other| (judging.class)(other) == class);
+        if let Some(before) = &self.floor_run {
+            if from_floor && before.value == value {
+                (from, seq) = (before.from, before.seq);
             }
-            match self.value(before, judging) {
-                Some(value) if (judging.class)(&value) == class => since = before,
-                _ => return since,
+            if since_floor && (judging.class)(&before.value) == class {
+                since = before.since;
             }
         }
-        match &self.floor_run {
-            Some((began, run)) if (judging.class)(run) == class => *began,
-            _ => since,
-        }
+        Segment { from, to: FOREVER, value, since, seq }
     }
 
     /// Appends the segments from the boundary `from` (or the first one) up to the present.
@@ -310,24 +312,33 @@ impl<A: Datum, B: Datum, C: Datum> Track<A, B, C> {
         R: PartialEq,
     {
         let mut at = if from == BEGINNING { self.first_boundary() } else { from };
-        let mut run: Option<(R, EventTime)> = None;
+        let mut open: Option<Segment<C>> = None;
+        let mut first = true;
         while at <= present && at < FOREVER {
-            let next = self.next_boundary(at);
-            let to = if next > present { FOREVER } else { next };
-            if let Some(value) = self.value(at, judging) {
-                let class = (judging.class)(&value);
-                let since = match run.take() {
-                    Some((same, since)) if same == class => since,
-                    Some(_) => at,
-                    None => self.since(at, &value, judging),
-                };
-                run = Some((class, since));
-                out.push(Segment { from: at, to, value, since, seq: self.cause(at) });
-            } else {
-                run = None;
-            }
-            at = next;
+            let value = self.value(at, judging);
+            open = match (open.take(), value) {
+                (Some(segment), Some(value)) if segment.value == value => Some(segment),
+                (Some(mut segment), value) => {
+                    segment.to = at;
+                    let next = value.map(|value| {
+                        let same = (judging.class)(&value) == (judging.class)(&segment.value);
+                        let since = if same { segment.since } else { at };
+                        Segment { from: at, to: FOREVER, value, since, seq: self.cause(at) }
+                    });
+                    out.push(segment);
+                    next
+                }
+                // Only the first may continue what lies before.
+                (None, Some(value)) if first => Some(self.segment(at, value, judging)),
+                (None, Some(value)) => {
+                    Some(Segment { from: at, to: FOREVER, value, since: at, seq: self.cause(at) })
+                }
+                (None, None) => None,
+            };
+            first = false;
+            at = self.next_boundary(at);
         }
+        out.extend(open);
     }
 
     /// Drops what can no longer change: everything before the last boundary at or before `oldest`.
@@ -341,8 +352,8 @@ impl<A: Datum, B: Datum, C: Datum> Track<A, B, C> {
             return;
         }
         let floor = self.boundary_before(oldest.saturating_add(1));
-        let run = self.value(floor, judging);
-        self.floor_run = run.map(|value| (self.since(floor, &value, judging), value));
+        let value = self.value(floor, judging);
+        self.floor_run = value.map(|value| self.segment(floor, value, judging));
         self.floor = floor;
         let kept = self.points.partition_point(|(point, _)| point.at <= floor);
         self.points.drain(..kept.saturating_sub(1));

@@ -87,12 +87,12 @@ impl<'s, D: Datum> Table<'s, D> {
 
     /// Each row once. State: one entry per distinct row, gone when its last copy is retracted.
     pub fn distinct(self) -> Self {
-        self.lift(|c| c.distinct_total())
+        self.lift(ThresholdTotal::distinct_total)
     }
 
     /// Rows with how often they occur. State: as [`Table::distinct`].
     pub fn count(self) -> Table<'s, (D, isize)> {
-        self.lift(|c| c.count_total())
+        self.lift(CountTotal::count_total)
     }
 
     /// Calls `look` with every change: `(row, epoch, difference)`.

@@ -89,7 +89,7 @@ impl Progress {
 /// Gathers all signals at worker 0 and tells every worker how the watermark advances, epoch by epoch.
 ///
 /// A tick repeats the current one, so that operators waiting for processing time are woken.
-pub(crate) fn watermarks<'s>(signals: StreamVec<'s, Epoch, Signal>) -> Watermarks<'s> {
+pub(crate) fn watermarks(signals: StreamVec<'_, Epoch, Signal>) -> Watermarks<'_> {
     let mut waiting = BTreeMap::new();
     let mut progress = Progress::default();
     signals
@@ -107,7 +107,9 @@ pub(crate) fn watermarks<'s>(signals: StreamVec<'s, Epoch, Signal>) -> Watermark
                     }
                     let (capability, signals) = entry.remove();
                     let ticked = signals.contains(&Signal::Tick);
-                    signals.into_iter().for_each(|signal| progress.apply(signal));
+                    for signal in signals {
+                        progress.apply(signal);
+                    }
                     if progress.advance().is_some() || ticked {
                         output.session(&capability).give(progress.watermark());
                     }

@@ -11,7 +11,7 @@ use crate::ids::{
 use crate::state::{AgentState, Channel, Verdict};
 
 /// An event with its identity, its event time and its place in the journal.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Envelope {
     /// Journal position; 0 before it is journaled.
     pub seq: u64,
@@ -21,7 +21,7 @@ pub struct Envelope {
     pub event: Event,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Event {
     AgentStateChange(AgentStateChange),
     ContactArrival(ContactArrival),
@@ -37,7 +37,7 @@ pub enum Event {
 }
 
 /// An agent entered `new_state` at the event's time.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AgentStateChange {
     pub agent: AgentId,
     pub previous: AgentState,
@@ -49,7 +49,7 @@ pub struct AgentStateChange {
 }
 
 /// A contact entered a queue (or the voice menu before it).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ContactArrival {
     pub contact: ContactId,
     pub queue: QueueId,
@@ -59,7 +59,7 @@ pub struct ContactArrival {
 }
 
 /// A contact was finished, after-call work included.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ContactComplete {
     pub contact: ContactId,
     pub queue: QueueId,
@@ -76,7 +76,7 @@ pub struct ContactComplete {
 }
 
 /// A contact left before an agent answered.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ContactAbandoned {
     pub contact: ContactId,
     pub queue: QueueId,
@@ -86,7 +86,9 @@ pub struct ContactAbandoned {
 }
 
 /// Where a contact gave up. Those in the voice menu count as arrivals but were never offered to an agent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum AbandonStage {
     #[default]
@@ -95,7 +97,7 @@ pub enum AbandonStage {
 }
 
 /// The ACD's own snapshot of a queue.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct QueueUpdate {
     pub queue: QueueId,
     pub contacts_waiting: i64,
@@ -112,7 +114,7 @@ pub struct QueueUpdate {
 }
 
 /// The rest of the day was forecast again.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ForecastRefresh {
     pub forecast_version: Name,
     pub queue: QueueId,
@@ -126,7 +128,7 @@ pub struct ForecastRefresh {
 }
 
 /// Who an agent is from `at` on: an upsert with valid time.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AgentProfile {
     pub agent: AgentId,
     pub name: Option<Name>,
@@ -136,7 +138,7 @@ pub struct AgentProfile {
 }
 
 /// A shift of an agent; replaces every lower version of the same shift. No activities: the shift is deleted.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ScheduleUpdate {
     pub agent: AgentId,
     pub shift: ShiftId,
@@ -144,7 +146,7 @@ pub struct ScheduleUpdate {
     pub activities: Vec<Activity>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Activity {
     pub start_at: i64,
     pub end_at: i64,
@@ -152,7 +154,7 @@ pub struct Activity {
 }
 
 /// What it means to be in `state` while `activity` is scheduled (`None`: while nothing is).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ActivityMapping {
     pub activity: Option<ActivityCode>,
     pub state: AgentState,
@@ -160,7 +162,7 @@ pub struct ActivityMapping {
 }
 
 /// What a queue promises and when it is open.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct QueueProfile {
     pub queue: QueueId,
     pub channel: Channel,
@@ -177,7 +179,7 @@ pub struct QueueProfile {
 }
 
 /// Opening hours of every day in a time zone.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Opening {
     /// IANA name; "UTC" when absent.
     pub time_zone: Name,
@@ -189,7 +191,7 @@ pub struct Opening {
 }
 
 /// What the forecast expects of a queue in one interval.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ForecastUpdate {
     pub queue: QueueId,
     pub interval_start_at: i64,

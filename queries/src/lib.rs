@@ -1,1 +1,31 @@
-//! queries
+//! The product's queries, one file each: pure functions from input tables to views and alerts.
+//!
+//! Adding a query touches its file, its oracle under `tests/oracle/`, and one line of [`registry`].
+
+pub mod adherence;
+pub mod adherence_now;
+pub mod contacts;
+pub mod dead_letters;
+pub mod input;
+pub mod late_events;
+pub mod measures;
+pub mod queue_interval;
+pub mod queue_now;
+pub mod queue_rolling;
+pub mod registry;
+pub mod settings;
+pub mod spine;
+pub mod team_drift;
+
+pub use adherence::{Judged, Status, adherence, default_verdict};
+pub use adherence_now::AdherenceNow;
+pub use contacts::{Fact, Outcome, What, outcomes, tell};
+pub use input::{Entry, Inputs, Rejected};
+pub use late_events::{DuplicateCount, LateEvent};
+pub use measures::{Measures, Promise};
+pub use queue_interval::QueueInterval;
+pub use queue_now::QueueNow;
+pub use queue_rolling::QueueRolling;
+pub use registry::build;
+pub use settings::{ClosedSide, DriftRule, Settings};
+pub use spine::opening_intervals;

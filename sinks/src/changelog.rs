@@ -106,7 +106,9 @@ impl Listener for Changelog {
     }
 
     fn committed(&mut self, batch: &CommittedBatch<'_>) {
-        batch.commits.iter().for_each(|commit| self.write(commit));
+        for commit in batch.commits {
+            self.write(commit);
+        }
     }
 }
 
@@ -187,7 +189,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("changes.jsonl");
         let mut log = open(&path);
-        commits().iter().for_each(|commit| log.write(commit));
+        for commit in &commits() {
+            log.write(commit);
+        }
         assert_eq!(std::fs::read_to_string(&path).unwrap(), TEXT);
         assert_eq!(last_epoch(&path).unwrap(), Some(3));
     }
@@ -201,7 +205,9 @@ mod tests {
         for cut in (0..=TEXT.len()).filter(|cut| *cut != middle) {
             std::fs::write(&path, &TEXT[..cut]).unwrap();
             let mut log = open(&path);
-            commits().iter().for_each(|commit| log.replayed(commit));
+            for commit in &commits() {
+                log.replayed(commit);
+            }
             assert_eq!(std::fs::read_to_string(&path).unwrap(), TEXT, "cut at {cut}");
         }
     }

@@ -12,6 +12,7 @@ pub mod reader;
 pub mod render;
 mod sender;
 pub mod sqlite;
+pub mod wallboard;
 mod writer;
 
 pub use error::SinkError;

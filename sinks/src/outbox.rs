@@ -64,9 +64,10 @@ pub(crate) fn post(
         "INSERT INTO _delivery (channel, alert_id, revision, seq, state, reason, settled_at_ms) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
-    let (state, reason, settled) = match pending {
-        true => ("pending", None, None),
-        false => ("suppressed", Some("it was over before this message was first known"), Some(now)),
+    let (state, reason, settled) = if pending {
+        ("pending", None, None)
+    } else {
+        ("suppressed", Some("it was over before this message was first known"), Some(now))
     };
     for channel in channels.iter().filter(|channel| channel.steps.contains(&message.step)) {
         let (alert, revision) = (&message.alert_id, message.revision);

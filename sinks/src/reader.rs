@@ -134,14 +134,13 @@ fn rows(conn: &Connection, view: &Catalogued, select: &Select) -> Result<Vec<Row
     let columns = (0..view.columns.len()).map(name).collect::<Vec<_>>().join(", ");
     let prefix = select.prefix.len().min(view.key);
     let terms = (0..prefix).map(|n| format!("{} = ?{}", name(n), n + 1)).collect::<Vec<_>>();
-    let mut sql = format!("SELECT {columns} FROM {}", quoted(&view.name));
-    if !terms.is_empty() {
-        sql += &format!(" WHERE {}", terms.join(" AND "));
-    }
-    if view.key > 0 {
-        sql += &format!(" ORDER BY {}", (0..view.key).map(name).collect::<Vec<_>>().join(", "));
-    }
-    sql += &format!(" LIMIT {}", select.limit.map_or(-1, |limit| limit as i64));
+    let filter =
+        if prefix == 0 { String::new() } else { format!(" WHERE {}", terms.join(" AND ")) };
+    let keys = (0..view.key).map(name).collect::<Vec<_>>().join(", ");
+    let order = if view.key == 0 { String::new() } else { format!(" ORDER BY {keys}") };
+    let limit = select.limit.map_or(-1, |limit| limit as i64);
+    let table = quoted(&view.name);
+    let sql = format!("SELECT {columns} FROM {table}{filter}{order} LIMIT {limit}");
     let mut statement = conn.prepare_cached(&sql)?;
     let mut found = statement.query(params_from_iter(select.prefix[..prefix].iter().map(Bound)))?;
     let mut rows = Vec::new();

@@ -31,7 +31,9 @@ pub fn table(view: &Catalogued, rows: &[Row]) -> String {
     };
     line(&names);
     line(&widths.iter().map(|width| "-".repeat(*width)).collect::<Vec<_>>());
-    cells.iter().for_each(|row| line(row));
+    for row in &cells {
+        line(row);
+    }
     out
 }
 
@@ -129,7 +131,7 @@ mod tests {
         let rows = [score("a", 10, 0.5), vec!["bcd\x1b[2J".into(), 5.into(), Value::Null]];
         assert_eq!(
             table(&view(), &rows),
-            "name      score  share\n--------  -----  -----\na            10    0.5\nbcd\u{fffd}[2J      5\n"
+            "name     score  share\n-------  -----  -----\na           10    0.5\nbcd\u{fffd}[2J      5\n"
         );
     }
 

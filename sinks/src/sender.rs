@@ -24,6 +24,8 @@ use crate::writer::Sleeper;
 /// Messages delivered whose confirmation is not committed yet, and alerts that wait after a failure: at most this
 /// many of each are kept in memory.
 const UNCONFIRMED_MAX: usize = 1_024;
+/// Until the outbox is looked at again when it could not be read.
+const LOCKED_WAIT: Duration = Duration::from_secs(1);
 
 /// How the writer reaches a sender.
 #[derive(Default)]
@@ -34,7 +36,7 @@ pub(crate) struct Bell {
 
 #[derive(Default)]
 struct Rung {
-    rung: bool,
+    new: bool,
     confirmed: Vec<(String, u32)>,
     /// Deliver what is due until then, and end.
     until: Option<Instant>,
@@ -54,7 +56,7 @@ impl Bell {
     fn change(&self, change: impl FnOnce(&mut Rung)) {
         let mut state = self.state.lock().expect("nobody panics with the lock");
         change(&mut state);
-        state.rung = true;
+        state.new = true;
         drop(state);
         self.changed.notify_all();
     }
@@ -64,15 +66,15 @@ impl Bell {
         let state = self.state.lock().expect("nobody panics with the lock");
         let mut state = match at_most {
             None => {
-                let waited = self.changed.wait_while(state, |state| !state.rung);
+                let waited = self.changed.wait_while(state, |state| !state.new);
                 waited.expect("nobody panics with the lock")
             }
             Some(limit) => {
-                let waited = self.changed.wait_timeout_while(state, limit, |state| !state.rung);
+                let waited = self.changed.wait_timeout_while(state, limit, |state| !state.new);
                 waited.expect("nobody panics with the lock").0
             }
         };
-        state.rung = false;
+        state.new = false;
         (std::mem::take(&mut state.confirmed), state.until)
     }
 }
@@ -131,13 +133,17 @@ impl Sender {
             if finish.is_some_and(|until| until <= now) {
                 return Ok(());
             }
-            let due = sending.due(&conn, &*channel, now)?;
+            let (due, locked) = match sending.due(&conn, &*channel, now) {
+                Err(error) if error.retry() => (Vec::new(), true),
+                due => (due?, false),
+            };
             if due.is_empty() {
-                if finish.is_some() && sending.unconfirmed.is_empty() {
+                if finish.is_some() && (locked || sending.unconfirmed.is_empty()) {
                     return Ok(());
                 }
                 let wait = match finish {
                     Some(until) => Some(until.saturating_duration_since(now)),
+                    None if locked => Some(sleeper.plan(LOCKED_WAIT)),
                     None => sending.next(now).map(|wait| sleeper.plan(wait)),
                 };
                 let (confirmed, until) = bell.wait(wait);

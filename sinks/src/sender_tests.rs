@@ -46,7 +46,7 @@ fn retry(reason: &str, everybody: bool) -> Outcome {
 }
 
 impl Channel for Fake {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "fake"
     }
     fn wants(&self, step: Step) -> bool {
@@ -107,7 +107,9 @@ fn run(path: &Path, receiver: &Arc<Mutex<Receiver>>, commits: &[Commit]) {
     let clock = TestClock::at(1_000);
     let wiring = Wiring { channels: Fake::channel(receiver), ..wiring(&clock) };
     let (send, handle) = started(path, wiring);
-    commits.iter().for_each(|commit| send.send(commit.clone()).unwrap());
+    for commit in commits {
+        send.send(commit.clone()).unwrap();
+    }
     // Waits take no time here, but an exit does not wait: stay until nothing is pending.
     let control = handle.control();
     let last = commits.last().map_or(0, |commit| commit.epoch);
@@ -267,4 +269,104 @@ fn a_receiver_that_asks_for_time_gets_it() {
     let busy = Outcome::Retry { reason: "answered 429".into(), after, everybody: true };
     assert!(sending.outcome("fake", message, busy, now).is_none());
     assert_eq!(sending.next(now), after);
+}
+
+/// A receiver over HTTP: it answers, fails, or does its work and hangs up without an answer.
+fn http_receiver(seed: u64) -> (String, Arc<Mutex<Receiver>>) {
+    use std::io::{BufRead, BufReader, Read, Write};
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/alerts", listener.local_addr().unwrap());
+    let receiver: Arc<Mutex<Receiver>> = Arc::default();
+    let state = receiver.clone();
+    let mut random = SmallRng::seed_from_u64(seed);
+    let serve = move |stream: std::net::TcpStream| -> std::io::Result<()> {
+        let mut reader = BufReader::new(stream);
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line)?;
+            if let Some(value) = line.to_lowercase().strip_prefix("content-length: ") {
+                length = value.trim().parse().unwrap();
+            }
+            if line.trim().is_empty() {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body)?;
+        let message: Message = serde_json::from_slice(&body).unwrap();
+        let mut state = state.lock().unwrap();
+        state.asked += 1;
+        let luck = if state.asked > 150 { 9 } else { random.random_range(0..8) };
+        let (does, answer) = match luck {
+            0 => (false, "HTTP/1.1 500 Internal Server Error\r\n"),
+            1 => (false, "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n"),
+            2 => (false, ""),
+            3 => (true, ""),
+            4 => (true, "HTTP/1.1 502 Bad Gateway\r\n"),
+            _ => (true, "HTTP/1.1 200 OK\r\n"),
+        };
+        if does {
+            let entry = (message.alert_id, message.revision, message.status);
+            if state.log.contains(&entry) {
+                state.doubled += 1;
+            } else {
+                state.log.push(entry);
+            }
+        }
+        if !answer.is_empty() {
+            write!(reader.get_mut(), "{answer}connection: close\r\ncontent-length: 0\r\n\r\n")?;
+        }
+        Ok(())
+    };
+    std::thread::spawn(move || {
+        let mut serve = serve;
+        for stream in listener.incoming().flatten() {
+            // A client that gave up is a client that comes again.
+            let _ = serve(stream);
+        }
+    });
+    (url, receiver)
+}
+
+#[test]
+fn over_http_the_receiver_ends_in_the_computed_state_and_the_way_is_measured() {
+    use highwater_dataflow::latency::{Latency, Path as EventPath, Stage};
+    use highwater_dataflow::view::Stamps;
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("views.db");
+    let (url, receiver) = http_receiver(11);
+    let config = serde_json::json!({
+        "kind": "webhook", "name": "fake", "url": url, "allow_private": true, "in_flight": 3,
+    });
+    let config: crate::channel::ChannelConfig = serde_json::from_value(config).unwrap();
+    let clock = TestClock::at(1_000);
+    let latency = Arc::new(Latency::default());
+    let channels = vec![config.open(&|_| None).unwrap()];
+    let wiring = Wiring { channels, latency: latency.clone(), ..wiring(&clock) };
+    let (send, handle) = started(&path, wiring);
+    let names: Vec<String> = (0..20).map(|n| format!("alert {n}")).collect();
+    for (revision, step) in [(1, OPENED), (2, Step::Amended), (3, Step::Retracted)] {
+        let steps: Vec<_> = names.iter().map(|name| (name.as_str(), revision, step)).collect();
+        let received = vec![(EventPath::AgentState, clock.instant(), 5)];
+        let stamps = Arc::new(Stamps { received, durable: None, replay: false });
+        send.send(Commit { stamps, ..alerts(revision.into(), &steps) }).unwrap();
+    }
+    let control = handle.control();
+    while control.status().epoch != Some(3) || states(&path).contains_key("pending") {
+        std::thread::yield_now();
+    }
+    drop(send);
+    handle.join().unwrap();
+    let receiver = receiver.lock().unwrap();
+    assert_eq!(receiver.log.len(), 60);
+    assert!(receiver.doubled > 0);
+    for name in &names {
+        let of: Vec<u32> =
+            receiver.log.iter().filter(|(id, ..)| id == name).map(|(_, n, _)| *n).collect();
+        assert_eq!(of, [1, 2, 3]);
+    }
+    assert_eq!(latency.histogram(EventPath::AgentState, Stage::Alerted).len(), 15);
 }

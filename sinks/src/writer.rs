@@ -237,9 +237,20 @@ impl SinkWriter {
         commits: Receiver<Commit>,
         wiring: Wiring,
     ) -> Result<Handle, SinkError> {
+        let (store, set_aside) = Store::open(&config.path, views, wiring.clock.now_ms())?;
+        SinkWriter::start(config, views, commits, wiring, store, set_aside)
+    }
+
+    fn start(
+        config: &Config,
+        views: &[&'static View],
+        commits: Receiver<Commit>,
+        wiring: Wiring,
+        store: Store,
+        set_aside: Option<PathBuf>,
+    ) -> Result<Handle, SinkError> {
         let Wiring { clock, latency, listeners, channels, resolve, sleeper } = wiring;
         let now = clock.now_ms();
-        let (store, set_aside) = Store::open(&config.path, views, now)?;
         let inbox = Inbox::new(config.queued_rows_max);
         let status = Arc::new(Mutex::new(Status {
             health: Health::CatchingUp,

@@ -24,6 +24,7 @@ impl TestClock {
         TestClock::ticking(ms, Duration::ZERO)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "an origin, from which only steps count")]
     pub(crate) fn ticking(ms: i64, step: Duration) -> Arc<TestClock> {
         let elapsed_us = AtomicU64::new(ms as u64 * 1000);
         Arc::new(TestClock { base: Instant::now(), elapsed_us, step })
@@ -128,14 +129,18 @@ fn a_restart_replays_converges_and_goes_on() {
     ];
     // The first run stopped before epoch 3.
     let (send, handle) = started(&path, wiring(&clock));
-    history[..2].iter().for_each(|commit| send.send(commit.clone()).unwrap());
+    for commit in &history[..2] {
+        send.send(commit.clone()).unwrap();
+    }
     drop(send);
     handle.join().unwrap();
 
     let (ear, heard) = std::sync::mpsc::channel();
     let (send, handle) =
         started(&path, Wiring { listeners: vec![Box::new(Ear(ear))], ..wiring(&clock) });
-    history.iter().for_each(|commit| send.send(replay(commit)).unwrap());
+    for commit in &history {
+        send.send(replay(commit)).unwrap();
+    }
     handle.control().caught_up(3);
     assert_eq!(heard.recv().unwrap(), Heard::CaughtUp(2));
     assert_eq!(rows(&path), [score("a", 3, 0.0), score("b", 2, 0.0)]);
@@ -253,5 +258,56 @@ fn stages_are_measured_for_live_epochs_alone() {
     handle.join().unwrap();
     for stage in [Stage::Closed, Stage::Committed] {
         assert_eq!(latency.histogram(EventPath::Contact, stage).len(), 3);
+    }
+}
+
+#[test]
+fn a_full_disk_makes_the_views_lag_and_space_lets_them_resume_unaided() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("views.db");
+    let (store, _) = Store::open(&path, &[&SCORES], 0).unwrap();
+    // A limit on the file's pages stands in for the disk; what fills it can be removed.
+    let fill = "CREATE TABLE _filler (x); INSERT INTO _filler VALUES (zeroblob(4000000));";
+    store.conn().execute_batch(fill).unwrap();
+    let pages: i64 = store.conn().query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+    let limit = format!("PRAGMA max_page_count = {pages}");
+    store.conn().query_row(&limit, [], |_| Ok(())).unwrap();
+
+    let (send, receive) = sync_channel(16);
+    let (waits, waiting) = sync_channel(0);
+    let (go, gone_on) = sync_channel(1);
+    let sleeper = Arc::new(Halting { waits, gone_on: Mutex::new(gone_on) });
+    let wiring = Wiring { sleeper, ..wiring(&TestClock::at(7)) };
+    let handle =
+        SinkWriter::start(&Config::at(&path), &[&SCORES], receive, wiring, store, None).unwrap();
+    let many = (0..5_000).map(|n| (score(&format!("name {n}"), n, 0.0), 1)).collect::<Vec<_>>();
+    send.send(commit(1, &many)).unwrap();
+    waiting.recv().unwrap();
+    assert!(matches!(handle.status().health, Health::Lagging { since_ms: 7, .. }));
+    send.send(commit(2, &[(score("last", 1, 0.0), 1)])).unwrap();
+    go.send(()).unwrap();
+    // Still full: it tries again and again.
+    waiting.recv().unwrap();
+    assert!(rows(&path).is_empty());
+    rusqlite::Connection::open(&path).unwrap().execute_batch("DELETE FROM _filler").unwrap();
+    go.send(()).unwrap();
+    drop(send);
+    let control = handle.control();
+    handle.join().unwrap();
+    assert_eq!(control.status().epoch, Some(2));
+    assert_eq!(rows(&path).len(), 5_001);
+}
+
+/// Every wait lasts until the test says so.
+struct Halting {
+    waits: SyncSender<()>,
+    gone_on: Mutex<Receiver<()>>,
+}
+
+impl Sleeper for Halting {
+    fn plan(&self, _: Duration) -> Duration {
+        self.waits.send(()).unwrap();
+        self.gone_on.lock().unwrap().recv().unwrap();
+        Duration::ZERO
     }
 }

@@ -95,7 +95,7 @@ impl Journal {
         &mut self,
         inputs: Vec<Input>,
         silence: Option<&BTreeMap<PartitionId, Duration>>,
-    ) -> Result<Option<Durable>, NotWritten> {
+    ) -> Result<Option<Durable>, Box<NotWritten>> {
         let now_ms = self.clock.now_ms();
         let policy = SilencePolicy {
             idle_after: self.options.idle_after,
@@ -113,10 +113,11 @@ impl Journal {
             return Ok((!answers.is_empty()).then_some((committed, answers)));
         }
         // The book is not locked while the disk works: submitters register partitions meanwhile.
-        let ledger = book.ledger.clone();
         drop(book);
-        if let Err(error) = self.store.append(&assembled.frame, &ledger, &self.options) {
-            return Err(NotWritten { error, inputs: assembled.undo() });
+        let shared = &self.book;
+        let ledger = || shared.lock().expect("no panic while the book is locked").ledger.clone();
+        if let Err(error) = self.store.append(&assembled.frame, ledger, &self.options) {
+            return Err(Box::new(NotWritten { error, inputs: assembled.undo() }));
         }
         book = self.book.lock().expect("no panic while the book is locked");
         book.ledger.apply(&assembled.frame).expect("a frame registers what it names");

@@ -122,7 +122,7 @@ pub fn import(dir: &Path, input: &mut dyn BufRead) -> Result<Exported, JournalEr
     if witness::exists(dir) || (dir.exists() && !files::list(dir)?.is_empty()) {
         return Err(JournalError::Occupied { dir: dir.to_owned() });
     }
-    let mut lines = Input { input, sha: Sha256::new(), line: 0 };
+    let mut lines = Input { from: input, sha: Sha256::new(), line: 0 };
     let Some(Line::Journal { format, first_seq, prev_epoch, clock_ms, ledger }) = lines.next()?
     else {
         return Err(lines.bad("it does not begin like an export"));
@@ -163,7 +163,7 @@ pub fn import(dir: &Path, input: &mut dyn BufRead) -> Result<Exported, JournalEr
                 }
                 let mut next = ledger.clone();
                 next.apply(&frame).map_err(|what| lines.bad(what))?;
-                store.append(&frame, &ledger, &options)?;
+                store.append(&frame, || ledger.clone(), &options)?;
                 store.after_append()?;
                 ledger = next;
                 imported.frames += 1;
@@ -199,7 +199,7 @@ impl Lines<'_> {
 }
 
 struct Input<'a> {
-    input: &'a mut dyn BufRead,
+    from: &'a mut dyn BufRead,
     sha: Sha256,
     line: u64,
 }
@@ -209,7 +209,7 @@ impl Input<'_> {
         let mut text = String::new();
         self.line += 1;
         let n = self
-            .input
+            .from
             .read_line(&mut text)
             .map_err(|e| JournalError::io("cannot read", Path::new("the export"), e))?;
         if n == 0 {

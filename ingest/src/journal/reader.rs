@@ -1,6 +1,6 @@
 //! Looking things up in a journal, live or at rest: dead letters, single records, the ids behind causes.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
 use highwater_dataflow::{Epoch, PartitionId};
@@ -20,7 +20,7 @@ pub struct Reader {
     dir: PathBuf,
     open: Option<(SegmentFile, Segment)>,
     names: BTreeMap<PartitionId, String>,
-    ids: HashMap<u64, Option<String>>,
+    ids: BTreeMap<u64, Option<String>>,
     /// The order in which ids were looked up: the oldest goes first.
     recent: VecDeque<u64>,
 }
@@ -38,7 +38,7 @@ impl Reader {
             dir: dir.to_owned(),
             open: None,
             names: BTreeMap::new(),
-            ids: HashMap::new(),
+            ids: BTreeMap::new(),
             recent: VecDeque::new(),
         })
     }

@@ -150,13 +150,13 @@ impl Store {
         self.witness.last.retained_from
     }
 
-    /// Makes a frame durable, witness included. `ledger` is the state before it.
+    /// Makes a frame durable, witness included. `ledger` gives the state before it, for a new segment's head.
     ///
     /// Errors: `Full`, and nothing has changed; any other means that this store must not be used again.
     pub(super) fn append(
         &mut self,
         frame: &Frame,
-        ledger: &Ledger,
+        ledger: impl FnOnce() -> Ledger,
         options: &Options,
     ) -> Result<(), JournalError> {
         assert!(
@@ -164,7 +164,7 @@ impl Store {
             "a frame follows the last one"
         );
         if self.rotation_due(frame, options) {
-            self.rotate(ledger, frame.clock_ms)?;
+            self.rotate(&ledger(), frame.clock_ms)?;
         }
         let stored = StoredFrame::new(frame, &self.tip.linked(self.head));
         self.active.append(&stored, &mut *self.disk)?;

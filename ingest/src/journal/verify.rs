@@ -9,7 +9,7 @@ use super::options::Verify;
 use super::segment::Segment;
 use super::store::Tip;
 use super::walk::walk;
-use super::witness;
+use super::witness::{self, Witness};
 
 /// What a verification found.
 #[derive(Debug)]
@@ -48,17 +48,24 @@ pub struct Stat {
 ///
 /// Damage is in the report; errors are only what keeps it from looking (`Absent`, `Io`).
 pub fn verify(dir: &Path) -> Result<Report, JournalError> {
-    let files = files::list(dir)?;
-    if files.is_empty() && !witness::exists(dir) {
-        return Err(JournalError::Absent { dir: dir.to_owned() });
+    loop {
+        // The witness is read before the names: a running writer only ever gets ahead of it.
+        let before = witness::read(dir);
+        let files = files::list(dir)?;
+        if files.is_empty() && !witness::exists(dir) {
+            return Err(JournalError::Absent { dir: dir.to_owned() });
+        }
+        let intact = Tip { epoch: 0, seq: 0, hash: [0; 32] };
+        let segments = files.iter().map(head).collect();
+        let mut report = Report { segments, witness: None, intact, problem: None };
+        let retained = before.as_ref().ok().map(|witness| witness.retained_from);
+        report.problem = before.and_then(|it| check(dir, &it, &files, &mut report)).err();
+        // Segments that retention dropped meanwhile are not missing.
+        let dropped = witness::read(dir).ok().map(|witness| witness.retained_from) != retained;
+        if report.problem.is_none() || !dropped {
+            return Ok(report);
+        }
     }
-    let intact = Tip { epoch: 0, seq: 0, hash: [0; 32] };
-    let mut report =
-        Report { segments: files.iter().map(head).collect(), witness: None, intact, problem: None };
-    if let Err(problem) = check(dir, &files, &mut report) {
-        report.problem = Some(problem);
-    }
-    Ok(report)
 }
 
 /// Reads the witness and the names of the segments.
@@ -78,8 +85,12 @@ pub fn stat(dir: &Path) -> Result<Stat, JournalError> {
     })
 }
 
-fn check(dir: &Path, files: &[SegmentFile], report: &mut Report) -> Result<(), JournalError> {
-    let witness = witness::read(dir)?;
+fn check(
+    dir: &Path,
+    witness: &Witness,
+    files: &[SegmentFile],
+    report: &mut Report,
+) -> Result<(), JournalError> {
     report.witness = Some(Tip { epoch: witness.epoch, seq: witness.seq, hash: witness.hash });
     let live: Vec<SegmentFile> =
         files.iter().filter(|file| file.first_seq >= witness.retained_from).cloned().collect();
@@ -96,7 +107,7 @@ fn check(dir: &Path, files: &[SegmentFile], report: &mut Report) -> Result<(), J
         });
     }
     let Report { segments, intact, .. } = report;
-    let walked = walk(&live, &witness, Verify::Everything, |segment, frame| {
+    let walked = walk(&live, witness, Verify::Everything, |segment, frame| {
         let name = segment.name();
         if let Some(found) = segments.iter_mut().find(|found| found.name == name) {
             found.frames += 1;

@@ -344,6 +344,7 @@ struct Writer {
 
 impl Writer {
     fn run(mut self) {
+        let _guard = PanicGuard(self.shared.clone());
         let outcome = self.work();
         if let Err(error) = outcome {
             self.shared.failed.store(true, Ordering::Relaxed);
@@ -411,9 +412,6 @@ impl Writer {
             Ok(Some((committed, answers))) => {
                 let before = shared.tip().0.epoch;
                 *shared.tip() = (self.journal.tip(), self.journal.store.retained_from());
-                for (queued, appended) in answers {
-                    (queued.acknowledgement)(Ok(appended));
-                }
                 if committed.meta.epoch > before && self.journal.tip().epoch > before {
                     shared.frames.fetch_add(1, Ordering::Relaxed);
                     let dead = committed.dead_letters.len() as u64;
@@ -423,27 +421,37 @@ impl Writer {
                 if shared.full.swap(false, Ordering::Relaxed) {
                     info!("the journal's disk has room again");
                 }
+                for (queued, appended) in answers {
+                    (queued.acknowledgement)(Ok(appended));
+                }
                 self.journal.store.after_append()
             }
-            Err(NotWritten { error: JournalError::Full, inputs }) => {
-                if !shared.full.swap(true, Ordering::Relaxed) {
-                    warn!("the journal's disk is full: refusing input until there is room");
+            Err(failed) => {
+                let NotWritten { error, inputs } = *failed;
+                if matches!(error, JournalError::Full) {
+                    return self.shed(inputs);
                 }
-                // What waits behind must not overtake what was refused.
-                refuse(inputs, Refusal::Full);
-                for job in shared.queue.drain() {
-                    match job {
-                        Job::Drop(seq, reply) => self.drop_before(seq, reply)?,
-                        other => refuse(jobs_to_inputs(vec![other]), Refusal::Full),
-                    }
-                }
-                Ok(())
-            }
-            Err(NotWritten { error, inputs }) => {
                 refuse(inputs, Refusal::Failing);
                 Err(error)
             }
         }
+    }
+
+    /// The disk is full: gives everything back.
+    fn shed(&mut self, inputs: Vec<Input>) -> Result<(), JournalError> {
+        if !self.shared.full.swap(true, Ordering::Relaxed) {
+            warn!("the journal's disk is full: refusing input until there is room");
+        }
+        // What waits behind must not overtake what is refused; what comes after a sender was told is a new attempt.
+        let behind = self.shared.queue.drain();
+        refuse(inputs, Refusal::Full);
+        for job in behind {
+            match job {
+                Job::Drop(seq, reply) => self.drop_before(seq, reply)?,
+                other => refuse(jobs_to_inputs(vec![other]), Refusal::Full),
+            }
+        }
+        Ok(())
     }
 
     fn drop_before(
@@ -460,6 +468,20 @@ impl Writer {
             }
             // The caller gets its reply from the broken channel; the error goes to `fatal`.
             Err(error) => Err(error),
+        }
+    }
+}
+
+/// A bug that stops the thread must not leave senders waiting for ever.
+struct PanicGuard(Arc<Shared>);
+
+impl Drop for PanicGuard {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.failed.store(true, Ordering::Relaxed);
+            self.0.queue.fail();
+            refuse(jobs_to_inputs(self.0.queue.drain()), Refusal::Failing);
+            self.0.outlet.close();
         }
     }
 }

@@ -170,8 +170,9 @@ fn teams(message: &Message) -> Value {
 
 /// The first `digits` hexadecimal digits of the alert's SHA-256.
 fn fingerprint(alert_id: &str, digits: usize) -> String {
-    let hash = Sha256::digest(alert_id.as_bytes());
-    hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>()[..digits].to_owned()
+    let mut text = format!("{:x}", Sha256::digest(alert_id.as_bytes()));
+    text.truncate(digits);
+    text
 }
 
 #[cfg(test)]

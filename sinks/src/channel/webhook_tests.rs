@@ -98,7 +98,7 @@ fn answers_mean_what_they_say() {
             matches!(o, Outcome::Retry { after, everybody: true, .. } if *after == wait)
         }),
         ("503 Service Unavailable\r\nretry-after: 999999", |o| {
-            let wait = Some(Duration::from_secs(3600));
+            let wait = Some(Duration::from_hours(1));
             matches!(o, Outcome::Retry { after, everybody: true, .. } if *after == wait)
         }),
         ("408 Request Timeout", |o| matches!(o, Outcome::Retry { everybody: false, .. })),

@@ -103,7 +103,9 @@ mod tests {
 
     fn net(commits: Vec<Commit>) -> Vec<(Row, i8)> {
         let mut batch = Batch::default();
-        commits.into_iter().for_each(|commit| batch.absorb(commit));
+        for commit in commits {
+            batch.absorb(commit);
+        }
         batch.coalesced().into_iter().flat_map(|changes| changes.rows).collect()
     }
 

@@ -93,16 +93,11 @@ impl Table {
             0 => (format!("_one, {columns}"), format!("1, {marks}")),
             _ => (columns.clone(), marks),
         };
-        let matched = match key {
-            [] => "_one = 1".to_owned(),
-            _ => {
-                let terms: Vec<String> = key
-                    .iter()
-                    .enumerate()
-                    .map(|(n, column)| format!("{} = ?{}", quoted(column.name), n + 1))
-                    .collect();
-                terms.join(" AND ")
-            }
+        let terms = key.iter().enumerate();
+        let terms = terms.map(|(n, column)| format!("{} = ?{}", quoted(column.name), n + 1));
+        let matched = match view.key {
+            0 => "_one = 1".to_owned(),
+            _ => terms.collect::<Vec<_>>().join(" AND "),
         };
         Table {
             view,

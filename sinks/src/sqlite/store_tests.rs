@@ -63,13 +63,17 @@ pub(crate) fn commit(epoch: Epoch, rows: &[(Row, i8)]) -> Commit {
 
 pub(crate) fn batch(commits: Vec<Commit>) -> Batch {
     let mut batch = Batch::default();
-    commits.into_iter().for_each(|commit| batch.absorb(commit));
+    for commit in commits {
+        batch.absorb(commit);
+    }
     batch
 }
 
 fn desired(views: &[&'static View], commits: &[Commit]) -> Desired {
     let mut desired = Desired::of(views);
-    commits.iter().for_each(|commit| desired.absorb(commit));
+    for commit in commits {
+        desired.absorb(commit);
+    }
     desired
 }
 
@@ -82,6 +86,7 @@ fn rows(dir: &TempDir, view: &str) -> Vec<Row> {
     reader.rows(view, &Select::default()).unwrap()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "stands in for what may fail")]
 fn nothing(_: &Connection) -> Result<(), SinkError> {
     Ok(())
 }
@@ -184,9 +189,10 @@ fn a_restart_writes_only_what_differs() {
     let desired = desired(&[&SCORES], &history);
     let expected =
         Reconciled { view: "scores".into(), added: 1, changed: 1, removed: 1, rebuilt: false };
-    assert_eq!(plan(&path, &desired).unwrap(), [expected.clone()]);
-    assert_eq!(plan(&path, &desired).unwrap(), [expected.clone()], "a plan changes nothing");
-    assert_eq!(again.reconcile(&desired, 6, nothing).unwrap(), [expected]);
+    let expected = [expected];
+    assert_eq!(plan(&path, &desired).unwrap(), expected);
+    assert_eq!(plan(&path, &desired).unwrap(), expected, "a plan changes nothing");
+    assert_eq!(again.reconcile(&desired, 6, nothing).unwrap(), expected);
     let all = [score("a", 1, 0.0), score("b", 2, 0.0), score("c", 3, 0.0)];
     assert_eq!(rows(&dir, "scores"), all);
     assert!(!reader.progress().unwrap().catching_up);

@@ -30,7 +30,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 /// The page's files. They hold no data, so they need no token.
 pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     FILES.into_iter().fold(Router::new(), |router, (path, kind, content)| {
-        let serve = move || async move { ([(header::CONTENT_TYPE, kind)], content).into_response() };
+        let serve =
+            move || async move { ([(header::CONTENT_TYPE, kind)], content).into_response() };
         router.route(path, get(serve))
     })
 }

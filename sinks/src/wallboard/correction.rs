@@ -73,9 +73,8 @@ fn settles(view: &View, was: &Row, now: &Row) -> bool {
         Some(Value::Int(n)) => Some(*n),
         _ => None,
     };
-    let total = |row| {
-        Some(read(row, "answered")? + read(row, "abandoned")? + read(row, "in_progress")?)
-    };
+    let total =
+        |row| Some(read(row, "answered")? + read(row, "abandoned")? + read(row, "in_progress")?);
     let moved = |column| read(was, column) != read(now, column);
     total(was).is_some() && total(was) == total(now) && moved("in_progress") && !moved("arrivals")
 }

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use axum::extract::ws::Utf8Bytes;
-use highwater_dataflow::{Clock, EventTime};
 use highwater_dataflow::latency::{Latency, Stage};
 use highwater_dataflow::view::{Commit, Row, Stamps, View};
+use highwater_dataflow::{Clock, EventTime};
 use tokio::sync::watch;
 
 use super::Config;
@@ -22,6 +22,8 @@ use super::wire;
 
 /// Encoded deltas kept for clients that have seen the same.
 const DELTAS_KEPT: usize = 8;
+/// A delta older than this is made anew, so that a client that catches up skips what is between.
+const DELTA_FRESH: Duration = Duration::from_millis(50);
 /// Updates whose time to the page is still to be measured.
 const UNPUSHED_MAX: usize = 4096;
 /// A snapshot is encoded at most this often; a delta brings its reader up to date.
@@ -39,7 +41,7 @@ struct Inner {
     board: Mutex<Board>,
     signal: watch::Sender<Signal>,
     /// Newest last.
-    deltas: Mutex<VecDeque<Update>>,
+    deltas: Mutex<VecDeque<(Instant, Update)>>,
     /// Held while encoding, so that clients that arrive together wait for one snapshot.
     snapshot: tokio::sync::Mutex<Option<(Instant, Update)>>,
     status: Mutex<Option<(Instant, Arc<str>)>>,
@@ -158,7 +160,10 @@ impl Wallboard {
     /// What brings a client that has seen `from` up to date; `None` when only a snapshot can.
     pub(super) fn delta(&self, from: u64) -> Option<Update> {
         let mut deltas = self.inner.deltas.lock().expect("encoding does not panic");
-        if let Some(delta) = deltas.iter().rev().find(|delta| delta.from == from) {
+        let now = self.inner.clock.instant();
+        let fresh = |at| now.saturating_duration_since(at) < DELTA_FRESH;
+        let shared = deltas.iter().rev().find(|(at, delta)| delta.from == from && fresh(*at));
+        if let Some((_, delta)) = shared {
             return Some(delta.clone());
         }
         let extract = self.board().since(from)?;
@@ -167,7 +172,7 @@ impl Wallboard {
         if deltas.len() == DELTAS_KEPT {
             deltas.pop_front();
         }
-        deltas.push_back(delta.clone());
+        deltas.push_back((now, delta.clone()));
         Some(delta)
     }
 

@@ -112,7 +112,8 @@ pub fn lines(latency: &Latency) -> Vec<Line> {
     let cells = Path::ALL.into_iter().flat_map(|p| Stage::ALL.into_iter().map(move |s| (p, s)));
     let line = |(path, stage)| {
         let histogram = latency.histogram(path, stage);
-        let budget_us = budget(path, stage).map(|d| u64::try_from(d.as_micros()).unwrap_or(u64::MAX));
+        let budget_us =
+            budget(path, stage).map(|d| u64::try_from(d.as_micros()).unwrap_or(u64::MAX));
         if histogram.is_empty() && budget_us.is_none() {
             return None;
         }
@@ -139,16 +140,8 @@ fn own(wallboard: &Wallboard) -> Vec<Metric> {
         Metric::counter(name, help, count.load(Relaxed))
     };
     vec![
-        Metric::gauge(
-            "highwater_page_clients",
-            "Pages connected.",
-            wallboard.clients() as f64,
-        ),
-        counter(
-            "highwater_page_frames_total",
-            "Frames handed to pages.",
-            &counts.frames,
-        ),
+        Metric::gauge("highwater_page_clients", "Pages connected.", wallboard.clients() as f64),
+        counter("highwater_page_frames_total", "Frames handed to pages.", &counts.frames),
         counter(
             "highwater_page_refused_total",
             "Pages turned away: origin, token, rate or number.",
@@ -248,6 +241,7 @@ fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    #![allow(clippy::disallowed_methods, reason = "some instant to count from")]
 
     use std::time::{Duration, Instant};
 
@@ -276,7 +270,10 @@ mod tests {
         let of = |source: &str| {
             Metric::counter("highwater_events_total", "Events.", 2).label("source", source)
         };
-        let text = to_text(&[of("a\"b\\"), Metric::gauge("highwater_x", "X.", 0.5), of("c")], &Latency::default());
+        let text = to_text(
+            &[of("a\"b\\"), Metric::gauge("highwater_x", "X.", 0.5), of("c")],
+            &Latency::default(),
+        );
         assert!(text.starts_with(
             "# HELP highwater_events_total Events.\n# TYPE highwater_events_total counter\n\
              highwater_events_total{source=\"a\\\"b\\\\\"} 2\nhighwater_events_total{source=\"c\"} 2\n\

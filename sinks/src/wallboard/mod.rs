@@ -25,7 +25,6 @@ mod board;
 mod correction;
 mod feed;
 mod gate;
-mod listener;
 mod metrics;
 mod read;
 mod shown;
@@ -34,6 +33,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod wire;
+mod wiring;
 
 use std::sync::Arc;
 

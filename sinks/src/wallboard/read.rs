@@ -157,9 +157,9 @@ impl Request {
 fn cell(column: &highwater_dataflow::view::Column, text: &str) -> Result<Value, String> {
     let number = |_| format!("`{}` is a number", column.name);
     Ok(match column.kind {
-        Kind::Int => Value::Int(
-            text.parse().map_err(|_: std::num::ParseIntError| format!("`{}` is a whole number", column.name))?,
-        ),
+        Kind::Int => Value::Int(text.parse().map_err(|_: std::num::ParseIntError| {
+            format!("`{}` is a whole number", column.name)
+        })?),
         Kind::Real => Value::Real(text.parse().map_err(|e: std::num::ParseFloatError| number(e))?),
         Kind::Text => Value::from(text),
     })

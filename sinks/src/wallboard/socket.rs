@@ -56,9 +56,9 @@ impl Default for Limits {
             inbound_per_minute_max: 120,
             admission: Duration::from_secs(10),
             ping: Duration::from_secs(20),
-            silence: Duration::from_secs(60),
+            silence: Duration::from_mins(1),
             status: Duration::from_secs(2),
-            recheck: Duration::from_secs(30 * 60),
+            recheck: Duration::from_mins(30),
         }
     }
 }
@@ -197,7 +197,7 @@ impl Client {
         };
         let (mut pings, mut silence) = (ticks(limits.ping), ticks(limits.silence));
         let (mut statuses, mut rechecks) = (ticks(limits.status), ticks(limits.recheck));
-        let mut minutes = ticks(Duration::from_secs(60));
+        let mut minutes = ticks(Duration::from_mins(1));
 
         let mut seq = self.snapshot().await?;
         let mut resync = false;

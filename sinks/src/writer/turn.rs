@@ -352,8 +352,15 @@ impl Hands {
         self.log_dirty = true;
         if let Some(left) = store.checkpoint_when_due(self.checkpointed_bytes)? {
             self.checkpointed_bytes = left;
+            self.prune(store)?;
         }
         Ok(())
+    }
+
+    /// Lets the oldest messages go, some at a time.
+    fn prune(&self, store: &Store) -> Result<(), SinkError> {
+        let before = self.clock.now_ms() - self.outbox_ms;
+        store.write(|tx| outbox::prune(tx, before, PRUNED_AT_ONCE).map(|_| ()))
     }
 
     /// Remembers when the events of epochs with alerts came in, until the alerts are delivered.
@@ -440,10 +447,7 @@ impl Hands {
     /// Nothing came for a while.
     fn keep_house(&mut self, store: &Store) -> Result<(), SinkError> {
         self.log_dirty = false;
-        let before = self.clock.now_ms() - self.outbox_ms;
-        let kept = store
-            .write(|tx| outbox::prune(tx, before, PRUNED_AT_ONCE).map(|_| ()))
-            .and_then(|()| store.truncate_log());
+        let kept = self.prune(store).and_then(|()| store.truncate_log());
         self.checkpointed_bytes = store.wal_bytes();
         let wal_bytes = store.wal_bytes();
         self.report(|status| status.wal_bytes = wal_bytes);

@@ -1,1 +1,13 @@
-//! Tests of the journal.
+//! The journal's tests: what is promised, under every fault that can be made on one machine.
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod crash;
+mod damage;
+mod follow;
+mod formats;
+mod full;
+mod recover;
+mod rig;
+mod signals;
+mod writing;

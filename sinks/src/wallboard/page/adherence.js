@@ -98,9 +98,10 @@ export class Adherence {
 
   showAgents(view, agents) {
     const out = ({ row }) => view.cell(row, 'out_since_ms') ?? view.cell(row, 'since_ms') ?? Infinity;
+    // Ids are compared as they are: collating ten thousand of them would be felt.
     const rank = { out: 0, unknown: 1, neutral: 2, in: 3, unscheduled: 4, ignored: 5 };
     agents.sort((a, b) => rank[a.status] - rank[b.status]
-      || (a.status === 'out' ? out(a) - out(b) : 0) || byName(a.id, b.id));
+      || (a.status === 'out' ? out(a) - out(b) : 0) || (a.id < b.id ? -1 : 1));
     const shown = agents.length > 0 ? agents.slice(0, ROWS_MAX) : [{ id: '', empty: true }];
     this.agents.show(shown, ({ id }) => id, (node, agent) => agent.empty ? put(node.label, this.emptyText(view)) : this.updateAgent(node, agent, view));
     const more = agents.length - ROWS_MAX;

@@ -49,9 +49,9 @@ export class Alerts {
   makeEmpty() { return { root: el('li', { class: 'empty' }, 'No alerts.') }; }
 
   make() {
-    const step = el('span'), what = el('span', { class: 'what' }), when = el('span', { class: 'when muted' });
+    const step = el('span'), what = el('span'), when = el('span', { class: 'when muted' });
     const facts = el('p', { class: 'facts' }), why = el('p', { class: 'odd' });
-    const root = el('li', {}, el('p', { class: 'line' }, step, what, when), facts, why);
+    const root = el('li', {}, el('p', { class: 'line' }, step, when), el('p', { class: 'what' }, what), facts, why);
     return { root, step, what, when, facts, why };
   }
 
@@ -82,7 +82,7 @@ export class Alerts {
 
   tickOne({ alert, when }) {
     const now = this.feed.clock.now();
-    if (alert.status === 'open') put(when, `since ${clock(alert.from_ms)}, ${duration(now - alert.from_ms)}`);
+    if (alert.status === 'open') put(when, `since ${clock(alert.from_ms)}, for ${duration(now - alert.from_ms)}`);
     else put(when, isTime(alert.to_ms) ? `${minute(alert.from_ms)} to ${minute(alert.to_ms)}` : minute(alert.from_ms));
   }
 }

@@ -76,7 +76,7 @@ export class Feed {
     const socket = new WebSocket(`${scheme}//${location.host}/ws`, ['highwater.v1']);
     this.socket = socket;
     before?.close();
-    this.heardAt = performance.now();
+    this.openedAt = performance.now();
     this.parts = [];
     socket.onmessage = ({ data }) => {
       if (socket !== this.socket) return;
@@ -104,7 +104,7 @@ export class Feed {
   }
 
   watch() {
-    if (this.socket && this.silence() > SILENCE_MS) {
+    if (this.socket && Math.min(this.silence(), performance.now() - this.openedAt) > SILENCE_MS) {
       const socket = this.socket;
       this.lost(1006, 'no word from the server');
       socket.close();

@@ -25,7 +25,7 @@ export const isTime = real;
 export const clock = ms => real(ms) ? clockFormat.format(ms) : NONE;
 export const minute = ms => real(ms) ? minuteFormat.format(ms) : NONE;
 
-// 8 s, 2:05, 1 h 04: short enough for a column, and never ambiguous.
+// 8 s, 2:05, 1 h 04: short enough for a column.
 export function duration(ms) {
   if (!real(ms)) return NONE;
   const s = Math.max(0, Math.floor(ms / 1000));
@@ -33,6 +33,13 @@ export function duration(ms) {
   const pad = n => String(n).padStart(2, '0');
   const m = Math.floor(s / 60);
   return m < 60 ? `${m}:${pad(s % 60)}` : `${Math.floor(m / 60)} h ${pad(m % 60)}`;
+}
+
+// The same in a sentence, where 15:00 would read as a time of day.
+export function span(ms) {
+  if (!real(ms)) return NONE;
+  const s = Math.max(0, Math.floor(ms / 1000));
+  return s < 120 ? `${s} s` : s < 7200 ? `${Math.floor(s / 60)} min` : `${Math.floor(s / 3600)} h`;
 }
 
 export const count = n => typeof n === 'number' ? n.toLocaleString('en-US') : NONE;

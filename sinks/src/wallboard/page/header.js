@@ -1,6 +1,6 @@
 // The header: site time, watermark, sources, the link, and the banner that says when figures are not to be trusted.
 
-import { clock, duration, el, get, icon, Keyed, put, setZone, zoneName, words, minute, count } from './format.js';
+import { clock, el, get, icon, Keyed, put, setZone, zoneName, span, words, minute, count } from './format.js';
 
 const FRESH_MS = 60_000;
 const CHIPS_MAX = 8;
@@ -37,7 +37,7 @@ export class Header {
     const { watermark } = feed;
     const ended = watermark === 'end';
     put(get('watermark'), ended ? 'end of data' : watermark === null ? '--:--:--' : clock(watermark));
-    put(get('behind'), ended || watermark === null || now === null ? '' : `${duration(now - watermark)} behind`);
+    put(get('behind'), ended || watermark === null || now === null ? '' : `${span(now - watermark)} behind`);
     this.showLink();
     this.showSources();
     this.showBanner();
@@ -76,9 +76,9 @@ export class Header {
       const age = this.age(source);
       const [kind, tone, word] = source.error ? ['out', 'out', 'failing']
         : source.ended ? ['final', 'muted', 'ended']
-          : this.stale(source) ? ['out', 'out', `${duration(age)} ago, stale`]
-            : source.idle ? ['unscheduled', 'muted', age === null ? 'idle' : `${duration(age)} ago, idle`]
-              : age === null ? ['unscheduled', 'muted', 'nothing yet'] : ['in', 'in', `${duration(age)} ago`];
+          : this.stale(source) ? ['out', 'out', `${span(age)} ago, stale`]
+            : source.idle ? ['unscheduled', 'muted', age === null ? 'idle' : `${span(age)} ago, idle`]
+              : age === null ? ['unscheduled', 'muted', 'nothing yet'] : ['in', 'in', `${span(age)} ago`];
       if (node.kind !== kind + tone) node.shape.replaceChildren(icon(kind, tone));
       node.kind = kind + tone;
       put(node.name, source.name);
@@ -87,22 +87,23 @@ export class Header {
     });
   }
 
+  // Read aloud as an alert whenever its words change: nothing in it may tick.
   showBanner() {
     const { feed } = this;
     const lines = [];
     if (feed.link === 'lost' && feed.status) {
-      lines.push(`Connection lost ${duration(feed.silence())} ago: figures stand still. Trying again.`);
+      lines.push(`Connection lost: figures stand still at watermark ${typeof feed.watermark === 'number' ? clock(feed.watermark) : 'none'}. Trying again.`);
     } else if (feed.link === 'lost') {
       lines.push(`The service does not answer${feed.reason ? ` (${feed.reason})` : ''}. Trying again.`);
     }
     const { status } = feed;
     if (feed.link === 'live' && status) {
-      if (status.catching_up) lines.push(`Catching up with the journal, ${duration(status.lag_ms)} behind: figures are not current yet.`);
+      if (status.catching_up) lines.push('Catching up with the journal: figures are not current yet.');
       else if (status.not_ready) lines.push(status.not_ready);
       const stale = status.sources.filter(source => this.stale(source));
       for (const source of stale.slice(0, 3)) {
         lines.push(source.error ? `${source.name} fails: ${source.error}`
-          : `No events from ${source.name} for ${duration(this.age(source))}: its figures may be out of date.`);
+          : `No events from ${source.name} for ${Math.max(1, Math.floor(this.age(source) / 60_000))} min: its figures may be out of date.`);
       }
       if (stale.length > 3) lines.push(`${stale.length - 3} more sources are stale.`);
       for (const [name, view] of feed.views) {
@@ -135,19 +136,24 @@ export class Header {
     for (const correction of this.feed.corrections) {
       const id = `${correction.view}${JSON.stringify(correction.key)}@${correction.known_ms}`;
       const chip = chips.get(id) ?? { id, of: correction, changes: [], at: correction.at };
-      chip.changes.push(`${words(correction.column)} ${count(correction.was)} → ${count(correction.now)}`);
+      const change = `${words(correction.column)} ${count(correction.was)} → ${count(correction.now)}`;
+      // Last is what is shown: answered says most.
+      if (correction.column === 'answered') chip.changes.push(change);
+      else chip.changes.unshift(change);
       chips.set(id, chip);
     }
     const label = ({ of, changes }) => {
       const key = of.key.map(cell => typeof cell === 'number' && cell > 1e11 ? minute(cell) : cell).join(' ');
-      return `${key}: ${changes.join(', ')}`;
+      const rest = changes.length > 1 ? `, ${changes.length - 1} more` : '';
+      return `${key} ${changes.at(-1)}${rest}`;
     };
-    const all = [...chips.values()].map(chip => ({ ...chip, label: label(chip) })).concat(this.retractions);
+    const all = [...chips.values()].map(chip => ({ ...chip, label: label(chip), title: chip.changes.join(', ') })).concat(this.retractions);
     all.sort((a, b) => a.at - b.at);
     const shown = all.slice(-CHIPS_MAX).reverse();
     const now = performance.now();
     this.chips.show(shown, chip => chip.id, (node, chip) => {
       put(node.label, chip.label);
+      node.root.title = chip.title ?? '';
       node.root.classList.toggle('fresh', now - chip.at < FRESH_MS);
     });
     get('corrections').classList.toggle('none', shown.length === 0);

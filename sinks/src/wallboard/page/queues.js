@@ -23,13 +23,13 @@ const COLUMNS = [
   { name: 'Aband.', title: 'Abandoned of offered, this interval' },
   { name: 'Offered' },
   { name: 'Answered' },
-  { name: 'In progress' },
+  { name: 'In prog.', title: 'In progress: neither answered nor abandoned, or still being handled' },
   { name: 'Idle', group: true, title: 'Agents available' },
   { name: 'On call' },
   { name: 'ACW', title: 'After-call work' },
   { name: 'Aux' },
-  { name: '5-min volume', group: true, title: 'Arrivals in the last five minutes, over the last half hour' },
-  { name: 'Interval', text: true },
+  { name: '5 min', group: true, title: 'Arrivals in the last five minutes, over the last half hour' },
+  { name: 'Interval', text: true, title: 'open: still running; closing: late events may still change it; final: only corrections do' },
 ];
 
 export class Queues {
@@ -185,12 +185,11 @@ export class Queues {
     put(cells[12], count(now?.agents_acw));
     put(cells[13], count(now?.agents_aux));
     this.updateSpark(node, queue.rolling);
-    this.updateStatus(node, interval?.status, minute(interval?.interval_start_ms));
+    this.updateStatus(node, interval?.status);
   }
 
-  updateStatus(node, status, when) {
-    const word = `${when} ${text(status)}`.trim();
-    if (!put(node.status, word)) return;
+  updateStatus(node, status) {
+    if (!put(node.status, text(status))) return;
     const known = ['open', 'closing', 'final'].includes(status);
     node.shape.replaceChildren(...known ? [icon(status, status === 'open' ? 'in' : 'muted')] : []);
   }
@@ -242,7 +241,7 @@ export class Queues {
       if (put(cells[8], show('answered')) && was) mark(cells[8]);
       put(cells[9], count(interval.in_progress));
       root.classList.toggle('late', was !== undefined);
-      this.updateStatus(status, interval.status, '');
+      this.updateStatus(status, interval.status);
     });
   }
 }

@@ -37,13 +37,15 @@ async fn a_page_gets_a_snapshot_and_then_what_changed() {
     let row = json!(["q1", start, 5, 5, 4, 0, 1, 80.5, "open"]);
     assert_eq!(snapshot["views"]["queue_interval"]["rows"], json!([row]));
 
-    rig.apply(vec![changes(&AGENTS, [
-        (agent("a1", "in"), -1),
-        (agent("a2", "out"), -1),
-        (agent("a2", "in"), 1),
-    ])]);
+    rig.apply(vec![changes(
+        &AGENTS,
+        [(agent("a1", "in"), -1), (agent("a2", "out"), -1), (agent("a2", "in"), 1)],
+    )]);
     let delta = page.next().await;
-    assert_eq!((&delta["type"], &delta["from"], &delta["seq"]), (&json!("delta"), &json!(1), &json!(2)));
+    assert_eq!(
+        (&delta["type"], &delta["from"], &delta["seq"]),
+        (&json!("delta"), &json!(1), &json!(2))
+    );
     let rows = json!([[-1, ["a1"]], [1, ["a2", "in"]]]);
     assert_eq!(delta["changes"], json!([{ "view": "adherence_now", "rows": rows }]));
 }
@@ -75,10 +77,13 @@ async fn a_page_that_missed_something_starts_over() {
 async fn a_correction_after_the_watermark_is_told_with_both_values() {
     let mut rig = Rig::new(open());
     let start = 60 * MINUTE;
-    rig.apply(vec![changes(&INTERVALS, [
-        (interval("q1", start, 41, "final"), 1),
-        (interval("q1", start + 15 * MINUTE, 3, "open"), 1),
-    ])]);
+    rig.apply(vec![changes(
+        &INTERVALS,
+        [
+            (interval("q1", start, 41, "final"), 1),
+            (interval("q1", start + 15 * MINUTE, 3, "open"), 1),
+        ],
+    )]);
     let address = rig.loopback().await;
     let mut page = page(address, &[]).await;
     page.next().await;
@@ -86,12 +91,15 @@ async fn a_correction_after_the_watermark_is_told_with_both_values() {
     // Arrivals stay, one contact less in progress: it only settled.
     settled[2] = 42.into();
     settled[6] = 0.into();
-    rig.apply(vec![changes(&INTERVALS, [
-        (interval("q1", start, 41, "final"), -1),
-        (interval("q1", start + 15 * MINUTE, 3, "open"), -1),
-        (settled.clone(), 1),
-        (interval("q1", start + 15 * MINUTE, 9, "open"), 1),
-    ])]);
+    rig.apply(vec![changes(
+        &INTERVALS,
+        [
+            (interval("q1", start, 41, "final"), -1),
+            (interval("q1", start + 15 * MINUTE, 3, "open"), -1),
+            (settled.clone(), 1),
+            (interval("q1", start + 15 * MINUTE, 9, "open"), 1),
+        ],
+    )]);
     assert_eq!(page.next().await.get("corrections"), None);
     rig.apply(vec![changes(&INTERVALS, [(settled, -1), (interval("q1", start, 43, "final"), 1)])]);
     let delta = page.next().await;
@@ -195,7 +203,7 @@ fn deltas_from_any_point_lead_to_the_current_rows() {
             history.truncate(board.seq as usize);
             history.push(rows_of(&board));
         }
-        let expected: BTreeMap<_, _> = truth.values().map(|row| text(row)).collect();
+        let expected: BTreeMap<_, _> = truth.values().map(text).collect();
         assert_eq!(rows_of(&board), expected, "seed {seed}");
         for (since, mut seen) in history.into_iter().enumerate() {
             let lacking = board.since(since as u64).unwrap();

@@ -1,6 +1,7 @@
 //! A wallboard behind its router, over loopback or over in-memory pipes with paused time, and a bare client.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write as _;
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -141,8 +142,7 @@ impl Rig {
         let clock = Arc::new(Still(Mutex::new(Instant::now())));
         let wallboard = Wallboard::new(&views, shown, latency.clone(), clock.clone());
         let source = SourceStatus { name: "acd".into(), ..SourceStatus::default() };
-        let status =
-            Status { now_ms: 5, epoch: 9, sources: vec![source], ..Status::default() };
+        let status = Status { now_ms: 5, epoch: 9, sources: vec![source], ..Status::default() };
         let parts = Parts {
             config: Config::default(),
             limits: Limits::default(),
@@ -245,7 +245,10 @@ impl Heard {
     }
 }
 
-pub(super) async fn page(address: std::net::SocketAddr, headers: &[(&str, &str)]) -> Page<TcpStream> {
+pub(super) async fn page(
+    address: std::net::SocketAddr,
+    headers: &[(&str, &str)],
+) -> Page<TcpStream> {
     let stream = TcpStream::connect(address).await.unwrap();
     Page::open(stream, "/ws", &address.to_string(), headers).await
 }
@@ -258,7 +261,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Page<S> {
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
         );
         for (name, value) in headers {
-            request.push_str(&format!("{name}: {value}\r\n"));
+            write!(request, "{name}: {value}\r\n").unwrap();
         }
         page.stream.write_all(format!("{request}\r\n").as_bytes()).await.unwrap();
         while !page.head.ends_with("\r\n\r\n") {
@@ -321,11 +324,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Page<S> {
         match text.len() {
             size @ 0..=125 => frame.push(0x80 | size as u8),
             size @ 126..=65_535 => {
-                frame.push(0x80 | 126);
+                frame.push(0x80 | 0x7e);
                 frame.extend((size as u16).to_be_bytes());
             }
             size => {
-                frame.push(0x80 | 127);
+                frame.push(0x80 | 0x7f);
                 frame.extend((size as u64).to_be_bytes());
             }
         }
@@ -358,7 +361,10 @@ impl Copy {
                 self.keys.insert(name.clone(), key);
                 let rows = self.views.entry(name.clone()).or_default();
                 for row in view["rows"].as_array().unwrap() {
-                    rows.insert(Json::from(&row.as_array().unwrap()[..key]).to_string(), row.clone());
+                    rows.insert(
+                        Json::from(&row.as_array().unwrap()[..key]).to_string(),
+                        row.clone(),
+                    );
                 }
             }
         } else {

@@ -1,0 +1,172 @@
+//! Adherence over time: every agent's history as stretches of scheduled activity, actual state and verdict.
+//!
+//! in   states (Agent, state)   schedules (Agent, shift)   mapping (activity x state -> verdict)
+//! out  segments (Agent, Segment<Judged>)    contiguous per agent, the last one open
+//!      revisions (Agent, Revision)          what changed the past
+
+use highwater_dataflow::{Overlay, Point, Span, Table};
+use highwater_model::{ActivityCode, AgentId, AgentState, Envelope, Event, ShiftId, Verdict};
+use serde::{Deserialize, Serialize};
+
+use crate::input::Inputs;
+
+/// What an agent was meant to do, did, and what that amounts to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Judged {
+    /// `None` outside every shift.
+    pub activity: Option<ActivityCode>,
+    pub state: AgentState,
+    pub status: Status,
+}
+
+/// Adherence state, after Genesys Cloud's `InAdherence, OutOfAdherence, Unscheduled, Unknown, Ignored`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Status {
+    In,
+    Out,
+    Neutral,
+    Unscheduled,
+    Unknown,
+    Ignored,
+}
+
+impl Status {
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::In => "in",
+            Status::Out => "out",
+            Status::Neutral => "neutral",
+            Status::Unscheduled => "unscheduled",
+            Status::Unknown => "unknown",
+            Status::Ignored => "ignored",
+        }
+    }
+}
+
+/// A scheduled activity with its row of the mapping matrix.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(crate) struct Planned {
+    pub(crate) activity: ActivityCode,
+    verdicts: Matrix,
+}
+
+/// One row of the matrix: a verdict per agent state, four bits each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+struct Matrix(u64);
+
+impl Matrix {
+    fn defaults(activity: &ActivityCode) -> Self {
+        AgentState::ALL
+            .iter()
+            .fold(Matrix(0), |matrix, &state| matrix.with(state, default_verdict(activity, state)))
+    }
+
+    fn with(self, state: AgentState, verdict: Verdict) -> Self {
+        let shift = 4 * state as u32;
+        Matrix(self.0 & !(0xf << shift) | (verdict as u64) << shift)
+    }
+
+    fn verdict(self, state: AgentState) -> Verdict {
+        let code = (self.0 >> (4 * state as u32)) & 0xf;
+        Verdict::ALL.iter().copied().find(|&v| v as u64 == code).unwrap_or_default()
+    }
+}
+
+/// What holds where no `ActivityMapping` says otherwise: on-queue work is done by handling or awaiting contacts (a missed
+/// offer is out), and every other activity by the state of the same name.
+pub fn default_verdict(activity: &ActivityCode, state: AgentState) -> Verdict {
+    use AgentState::{Acw, Available, Hold, NotResponding, OnCall, OnQueue, Unknown};
+    match (activity.as_str(), state) {
+        (_, Unknown) => Verdict::Unmapped,
+        ("on-queue", Available | OnCall | Hold | Acw | OnQueue) => Verdict::In,
+        ("on-queue", NotResponding) => Verdict::Out,
+        ("training" | "coaching", AgentState::Meeting)
+        | ("meeting", AgentState::Training | AgentState::Coaching) => Verdict::Neutral,
+        (name, state) if name == state.name() => Verdict::In,
+        (name, _) if name == "on-queue" || AgentState::parse(name).is_some() => Verdict::Out,
+        _ => Verdict::Unmapped,
+    }
+}
+
+/// Scheduled activities of the shifts in force, `(Agent, activity)`.
+pub(crate) fn schedule<'s>(input: &Inputs<'s>) -> Table<'s, (AgentId, Vec<Span<ActivityCode>>)> {
+    let horizon = input.correction;
+    let shifts = input.reference().flat_map(|envelope: Envelope| match envelope.event {
+        Event::ScheduleUpdate(update) => {
+            let activities = update.activities.into_iter().map(|activity| Span {
+                from: activity.start_at,
+                to: activity.end_at,
+                value: activity.code,
+                seq: envelope.seq,
+            });
+            let activities: Vec<Span<ActivityCode>> = activities.collect();
+            let shift: (AgentId, ShiftId) = (update.agent, update.shift);
+            // The version is the valid time here: a higher one replaces the shift, whenever it comes.
+            Some((shift, Point { at: update.version, value: activities, seq: envelope.seq }))
+        }
+        _ => None,
+    });
+    shifts
+        .latest_per_key_until("schedule", move |_, shift| {
+            let end = shift.value.iter().map(|activity| activity.to).max();
+            end.unwrap_or(0).saturating_add(2 * horizon)
+        })
+        .map(|((agent, _), shift)| (agent, shift.value))
+}
+
+/// Every agent's history, judged; see the file's head.
+pub fn adherence<'s>(input: &Inputs<'s>) -> Overlay<'s, AgentId, Judged> {
+    let horizon = input.correction;
+    let mapping = input
+        .reference()
+        .flat_map(|envelope: Envelope| match envelope.event {
+            Event::ActivityMapping(cell) => cell.activity.map(|activity| {
+                let point = Point { at: envelope.at, value: cell.verdict, seq: envelope.seq };
+                ((activity, cell.state), point)
+            }),
+            _ => None,
+        })
+        .latest_per_key("activity mapping")
+        .map(|((activity, state), point)| (activity, (state, point.value)))
+        .reduce("mapping matrix", |activity, cells, out| {
+            let matrix =
+                cells.iter().fold(Matrix::defaults(activity), |m, ((state, verdict), _)| {
+                    m.with(*state, *verdict)
+                });
+            out.push((matrix, 1));
+        });
+
+    let planned = schedule(input)
+        .flat_map(|(agent, activities)| {
+            activities.into_iter().map(move |a| (a.value.clone(), (agent.clone(), a)))
+        })
+        .lookup_until(
+            "planned",
+            mapping,
+            move |(_, activity)| activity.to.saturating_add(2 * horizon),
+            |code, (agent, activity), matrix| {
+                let verdicts = matrix.copied().unwrap_or_else(|| Matrix::defaults(code));
+                (agent.clone(), activity.clone().with(Planned { activity: code.clone(), verdicts }))
+            },
+        );
+
+    input.agent_states().overlay("adherence", planned, horizon, judge, |judged| judged.status)
+}
+
+fn judge(state: Option<&AgentState>, planned: Option<&Planned>) -> Option<Judged> {
+    let state = match (state, planned) {
+        (None, None) => return None,
+        // Scheduled but never heard of: unknown, which is not out.
+        (None, Some(_)) => AgentState::Unknown,
+        (Some(&state), _) => state,
+    };
+    let status = match planned.map(|planned| planned.verdicts.verdict(state)) {
+        None => Status::Unscheduled,
+        Some(Verdict::In) => Status::In,
+        Some(Verdict::Out) => Status::Out,
+        Some(Verdict::Neutral) => Status::Neutral,
+        Some(Verdict::Ignored) => Status::Ignored,
+        Some(Verdict::Unmapped) => Status::Unknown,
+    };
+    Some(Judged { activity: planned.map(|planned| planned.activity.clone()), state, status })
+}

@@ -1,0 +1,162 @@
+//! The input tables that queries read, picked from the admitted events on first use.
+
+use highwater_dataflow::{Admission, Events, Graph, Millis, Point, Refused, Span, Table};
+use highwater_model::{
+    AgentId, AgentProfile, AgentState, Envelope, Event, Name, QueueId, QueueProfile, QueueUpdate,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::settings::Settings;
+
+/// One row of input: an event, or a dead letter, which is a fact about a source too.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Entry {
+    Event(Envelope),
+    Rejected(Rejected),
+}
+
+/// Input that was not an event; its bytes are in the journal at `seq`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Rejected {
+    pub seq: u64,
+    pub source: Name,
+    pub position: u64,
+    /// The source's clock when it came, ms UTC.
+    pub received_at: i64,
+    pub reason: Name,
+}
+
+fn admission(entry: &Entry) -> Admission {
+    match entry {
+        Entry::Event(envelope) => {
+            let at = (!is_reference(&envelope.event)).then_some(envelope.at);
+            Admission { id: envelope.key.0, at, seq: envelope.seq }
+        }
+        // A dead letter has no identity of its own but its place in the journal.
+        Entry::Rejected(rejected) => Admission {
+            id: (u128::from(u64::MAX) << 64) | u128::from(rejected.seq),
+            at: None,
+            seq: rejected.seq,
+        },
+    }
+}
+
+/// Reference data is valid whenever it comes: schedules are published weeks ahead, profiles stay for years.
+fn is_reference(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::AgentProfile(_)
+            | Event::ScheduleUpdate(_)
+            | Event::ActivityMapping(_)
+            | Event::QueueProfile(_)
+            | Event::ForecastUpdate(_)
+    )
+}
+
+/// The tables every query starts from.
+pub struct Inputs<'s> {
+    events: Events<'s, Entry>,
+    /// What the door turned away: `(entry, reason)`, duplicates included.
+    pub refused: Table<'s, Refused<Entry>>,
+    pub correction: Millis,
+}
+
+impl<'s> Inputs<'s> {
+    /// Opens the door: every event once, none from before the correction horizon.
+    pub fn new(graph: &Graph<'s, Entry>, settings: &Settings) -> Self {
+        let (admitted, refused) = graph.input().admit(settings.horizons(), admission);
+        Inputs { events: graph.events(admitted), refused, correction: settings.correction() }
+    }
+
+    fn pick<D: highwater_dataflow::Datum>(
+        &self,
+        name: &str,
+        pick: impl Fn(&Envelope) -> Option<D> + 'static,
+    ) -> Table<'s, D> {
+        self.events.select(name, move |entry| match entry {
+            Entry::Event(envelope) => pick(envelope),
+            Entry::Rejected(_) => None,
+        })
+    }
+
+    /// `(Agent, state from then on)`, one row per state change.
+    pub fn agent_states(&self) -> Table<'s, (AgentId, Point<AgentState>)> {
+        self.pick("agent states", |envelope| match &envelope.event {
+            Event::AgentStateChange(change) => Some((
+                change.agent.clone(),
+                Point { at: envelope.at, value: change.new, seq: envelope.seq },
+            )),
+            _ => None,
+        })
+    }
+
+    /// All events of contacts and of agents taking them, for [`crate::outcomes`].
+    pub fn contact_events(&self) -> Table<'s, Envelope> {
+        self.pick("contact events", |envelope| match &envelope.event {
+            Event::ContactArrival(_) | Event::ContactComplete(_) | Event::ContactAbandoned(_) => {
+                Some(envelope.clone())
+            }
+            Event::AgentStateChange(change)
+                if change.new == AgentState::OnCall
+                    && change.contact.is_some()
+                    && change.queue.is_some() =>
+            {
+                Some(envelope.clone())
+            }
+            _ => None,
+        })
+    }
+
+    /// `(Queue, the ACD's latest snapshot)`, one row per snapshot.
+    pub fn queue_updates(&self) -> Table<'s, (QueueId, Point<QueueUpdate>)> {
+        self.pick("queue updates", |envelope| match &envelope.event {
+            Event::QueueUpdate(update) => Some((
+                update.queue.clone(),
+                Point { at: envelope.at, value: update.clone(), seq: envelope.seq },
+            )),
+            _ => None,
+        })
+    }
+
+    /// `(Agent, profile from then on)`.
+    pub fn agent_profiles(&self) -> Table<'s, (AgentId, Point<AgentProfile>)> {
+        self.pick("agent profiles", |envelope| match &envelope.event {
+            Event::AgentProfile(profile) => Some((
+                profile.agent.clone(),
+                Point { at: envelope.at, value: profile.clone(), seq: envelope.seq },
+            )),
+            _ => None,
+        })
+    }
+
+    /// `(Queue, profile from then on)`.
+    pub fn queue_profiles(&self) -> Table<'s, (QueueId, Point<QueueProfile>)> {
+        self.pick("queue profiles", |envelope| match &envelope.event {
+            Event::QueueProfile(profile) => Some((
+                profile.queue.clone(),
+                Point { at: envelope.at, value: profile.clone(), seq: envelope.seq },
+            )),
+            _ => None,
+        })
+    }
+
+    /// Reference events as they are, for queries that need their own reading of them.
+    pub fn reference(&self) -> Table<'s, Envelope> {
+        self.pick("reference data", |envelope| {
+            is_reference(&envelope.event).then(|| envelope.clone())
+        })
+    }
+
+    /// Input that was no event.
+    pub fn rejected(&self) -> Table<'s, Rejected> {
+        self.events.select("dead letters", |entry| match entry {
+            Entry::Rejected(rejected) => Some(rejected.clone()),
+            Entry::Event(_) => None,
+        })
+    }
+
+    /// Agents' profiles as spans of valid time.
+    pub fn roster(&self) -> Table<'s, (AgentId, Span<AgentProfile>)> {
+        self.agent_profiles().intervals("roster", self.correction)
+    }
+}

@@ -1,0 +1,149 @@
+//! Late events and duplicates: what changed no answer, kept where it can be seen.
+//!
+//! in   refused entries; late elements of windows
+//! out  late_events       one row per event that came after the correction horizon
+//!      late_elements     per view, key and window: contributions that came after the window was final
+//!      duplicate_counts  per kind of event
+
+use highwater_dataflow::view::{Column, Row, Value, View, ViewRow};
+use highwater_dataflow::window::{LateElement, Window};
+use highwater_dataflow::{Graph, Reason, Table};
+use highwater_model::{Event, Name, QueueId};
+use serde::{Deserialize, Serialize};
+
+use crate::input::{Entry, Inputs};
+
+/// A row of `late_events`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct LateEvent {
+    pub seq: u64,
+    pub kind: Name,
+    pub at: i64,
+    pub behind: i64,
+}
+
+impl ViewRow for LateEvent {
+    const VIEW: &'static View = &View {
+        name: "late_events",
+        doc: "Events from before the correction horizon: kept, counted, without effect.",
+        key: 1,
+        columns: &[
+            Column::int("seq", "journal position; the bytes are there"),
+            Column::text("event_type", "kind of event"),
+            Column::int("event_ms", "its event time, ms UTC"),
+            Column::int("behind_ms", "how far behind the watermark it was, ms"),
+        ],
+    };
+
+    fn cells(&self, row: &mut Row) {
+        row.extend([
+            Value::Int(self.seq as i64),
+            self.kind.clone().into(),
+            self.at.into(),
+            self.behind.into(),
+        ]);
+    }
+}
+
+/// A row of `late_elements`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct LateElements {
+    pub view: Name,
+    pub key: Name,
+    pub window: Window,
+    pub count: i64,
+}
+
+impl ViewRow for LateElements {
+    const VIEW: &'static View = &View {
+        name: "late_elements",
+        doc: "Contributions that came after their window was final, counted per window.",
+        key: 3,
+        columns: &[
+            Column::text("view", "whose window it was"),
+            Column::text("key", "the window's key"),
+            Column::int("window_start_ms", "start of the window, ms UTC"),
+            Column::int("window_end_ms", "end of the window, ms UTC"),
+            Column::int("late", "how many contributions"),
+        ],
+    };
+
+    fn cells(&self, row: &mut Row) {
+        row.extend([
+            Value::from(self.view.clone()),
+            self.key.clone().into(),
+            self.window.start.into(),
+            self.window.end.into(),
+            self.count.into(),
+        ]);
+    }
+}
+
+/// A row of `duplicate_counts`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct DuplicateCount {
+    pub kind: Name,
+    pub count: i64,
+}
+
+impl ViewRow for DuplicateCount {
+    const VIEW: &'static View = &View {
+        name: "duplicate_counts",
+        doc: "Events whose identity had been seen before, per kind; counted, without effect.",
+        key: 1,
+        columns: &[
+            Column::text("event_type", "kind of event"),
+            Column::int("duplicates", "how many"),
+        ],
+    };
+
+    fn cells(&self, row: &mut Row) {
+        row.extend([Value::from(self.kind.clone()), self.count.into()]);
+    }
+}
+
+/// What the door turned away, as views.
+pub(crate) fn publish<'s>(graph: &mut Graph<'s, Entry>, input: &Inputs<'s>) {
+    let refused = input.refused.clone();
+    graph.publish(refused.clone().flat_map(|refused| match (refused.row, refused.reason) {
+        (Entry::Event(envelope), Reason::TooLate) => Some(LateEvent {
+            seq: envelope.seq,
+            kind: kind(&envelope.event),
+            at: envelope.at,
+            behind: refused.behind,
+        }),
+        _ => None,
+    }));
+    let duplicates = refused.flat_map(|refused| match (refused.row, refused.reason) {
+        (Entry::Event(envelope), Reason::Duplicate) => Some(kind(&envelope.event)),
+        _ => None,
+    });
+    graph.publish(duplicates.count().map(|(kind, n)| DuplicateCount { kind, count: n as i64 }));
+}
+
+/// Late elements of a view's windows, counted.
+pub(crate) fn late_elements<'s>(
+    view: &'static str,
+    late: Table<'s, (QueueId, LateElement)>,
+) -> Table<'s, LateElements> {
+    late.map(|(queue, late)| (queue.0, late.window)).count().map(move |((key, window), n)| {
+        LateElements { view: view.into(), key, window, count: n as i64 }
+    })
+}
+
+fn kind(event: &Event) -> Name {
+    match event {
+        Event::AgentStateChange(_) => "AgentStateChange",
+        Event::ContactArrival(_) => "ContactArrival",
+        Event::ContactComplete(_) => "ContactComplete",
+        Event::ContactAbandoned(_) => "ContactAbandoned",
+        Event::QueueUpdate(_) => "QueueUpdate",
+        Event::ForecastRefresh(_) => "ForecastRefresh",
+        Event::AgentProfile(_) => "AgentProfile",
+        Event::ScheduleUpdate(_) => "ScheduleUpdate",
+        Event::ActivityMapping(_) => "ActivityMapping",
+        Event::QueueProfile(_) => "QueueProfile",
+        Event::ForecastUpdate(_) => "ForecastUpdate",
+    }
+    .into()
+}

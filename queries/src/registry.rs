@@ -1,0 +1,123 @@
+//! The registry: one line per query and per rule. Everything that is published starts here.
+
+use highwater_dataflow::view::{View, ViewRow};
+use highwater_dataflow::{AlertRow, Alerts, Graph, Overlay, Table};
+use highwater_model::{AgentId, QueueId};
+
+use crate::adherence::{Judged, adherence};
+use crate::contacts::{Outcome, outcomes};
+use crate::input::{Entry, Inputs, Rejected};
+use crate::late_events::{DuplicateCount, LateElements, LateEvent};
+use crate::measures::{Measures, Promise};
+use crate::settings::Settings;
+use crate::{
+    AdherenceNow, QueueInterval, QueueNow, QueueRolling, adherence_now, late_events,
+    queue_interval, queue_now, queue_rolling, team_drift,
+};
+
+/// What several queries share: computed once, forked where used.
+pub struct Shared<'s> {
+    pub input: Inputs<'s>,
+    pub adherence: Overlay<'s, AgentId, Judged>,
+    pub outcomes: Table<'s, (QueueId, (i64, Outcome))>,
+    pub measured: Table<'s, (QueueId, (i64, Measures))>,
+}
+
+/// A query: the views it publishes, and how.
+pub struct Query {
+    pub name: &'static str,
+    pub views: &'static [&'static View],
+    pub publish: for<'s> fn(&mut Graph<'s, Entry>, &Shared<'s>, &Settings),
+}
+
+/// A rule: whether it is on, and the alerts it raises.
+pub struct Rule {
+    pub name: &'static str,
+    pub enabled: fn(&Settings) -> bool,
+    pub alerts: for<'s> fn(&Shared<'s>, &Settings) -> Alerts<'s>,
+}
+
+#[rustfmt::skip]
+pub const QUERIES: &[Query] = &[
+    Query { name: "queue_interval", views: &[QueueInterval::VIEW, LateElements::VIEW], publish: intervals },
+    Query { name: "queue_rolling", views: &[QueueRolling::VIEW], publish: |g, s, o| g.publish(queue_rolling::queue_rolling(s.measured.clone(), o).0) },
+    Query { name: "queue_now", views: &[QueueNow::VIEW], publish: |g, s, _| g.publish(queue_now::queue_now(&s.input, s.outcomes.clone())) },
+    Query { name: "adherence_now", views: &[AdherenceNow::VIEW], publish: |g, s, _| g.publish(adherence_now::adherence_now(&s.input, &s.adherence)) },
+    Query { name: "dead_letters", views: &[Rejected::VIEW], publish: |g, s, _| g.publish(s.input.rejected()) },
+    Query { name: "late_events", views: &[LateEvent::VIEW, DuplicateCount::VIEW], publish: |g, s, _| late_events::publish(g, &s.input) },
+];
+
+#[rustfmt::skip]
+pub const RULES: &[Rule] = &[
+    Rule { name: "team_drift", enabled: |o| o.team_drift.enabled, alerts: |s, o| team_drift::team_drift(&s.input, &s.adherence, &o.team_drift) },
+];
+
+/// All views, sorted by name.
+pub fn views() -> Vec<&'static View> {
+    let mut views: Vec<&'static View> =
+        QUERIES.iter().flat_map(|query| query.views.iter().copied()).collect();
+    views.push(AlertRow::VIEW);
+    views.sort_by_key(|view| view.name);
+    views
+}
+
+/// Builds every query and rule into the graph.
+pub fn build(graph: &mut Graph<'_, Entry>, settings: &Settings) {
+    build_only(graph, settings, |_| true);
+}
+
+/// Builds the queries and rules whose name is `wanted`.
+pub fn build_only(
+    graph: &mut Graph<'_, Entry>,
+    settings: &Settings,
+    wanted: impl Fn(&str) -> bool,
+) {
+    let input = Inputs::new(graph, settings);
+    let outcomes = outcomes(&input);
+    let shared = Shared {
+        adherence: adherence(&input),
+        measured: measured(&input, outcomes.clone()),
+        outcomes,
+        input,
+    };
+    for query in QUERIES.iter().filter(|query| wanted(query.name)) {
+        (query.publish)(graph, &shared, settings);
+    }
+    let rules = RULES.iter().filter(|rule| wanted(rule.name) && (rule.enabled)(settings));
+    let alerts = rules.map(|rule| (rule.alerts)(&shared, settings)).reduce(|all, more| Alerts {
+        rows: all.rows.concat(more.rows),
+        messages: all.messages.concat(more.messages),
+    });
+    if let Some(alerts) = alerts {
+        graph.publish(alerts.rows);
+        graph.notify(alerts.messages);
+    }
+}
+
+/// Outcomes held against what the queue promised at their time.
+fn measured<'s>(
+    input: &Inputs<'s>,
+    outcomes: Table<'s, (QueueId, (i64, Outcome))>,
+) -> Table<'s, (QueueId, (i64, Measures))> {
+    let promises = input
+        .queue_profiles()
+        .map_values(|_, point| highwater_dataflow::Point {
+            at: point.at,
+            value: Promise::from(&point.value),
+            seq: point.seq,
+        })
+        .intervals("promises", input.correction);
+    outcomes
+        .filter(|(_, (_, outcome))| !matches!(outcome, Outcome::Waiting | Outcome::InProgress))
+        .as_of_join("promise", promises, input.correction, |queue, at, outcome, promise| {
+            let promise = promise.copied().unwrap_or_default();
+            (queue.clone(), (at, Measures::of(outcome, promise)))
+        })
+}
+
+fn intervals<'s>(graph: &mut Graph<'s, Entry>, shared: &Shared<'s>, settings: &Settings) {
+    let (rows, late) =
+        queue_interval::queue_interval(&shared.input, shared.measured.clone(), settings);
+    graph.publish(rows);
+    graph.publish(late_events::late_elements(QueueInterval::VIEW.name, late));
+}

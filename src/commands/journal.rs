@@ -1,0 +1,83 @@
+//! `highwater journal`: verify, stat, export, import.
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use highwater_ingest::journal;
+use tracing::info;
+
+use super::print;
+use crate::cli::Journal;
+
+pub(crate) fn journal(command: Journal) -> Result<()> {
+    match command {
+        Journal::Verify { place } => {
+            let report = journal::verify(&place.journal()?)?;
+            print(&format!("{report}\n"))?;
+            match report.problem {
+                None => Ok(()),
+                Some(_) => {
+                    bail!("the journal cannot be trusted beyond record {}", report.intact.seq)
+                }
+            }
+        }
+        Journal::Stat { place } => {
+            let dir = place.journal()?;
+            let stat = journal::stat(&dir)?;
+            let records = (stat.witness.seq + 1).saturating_sub(stat.retained_from);
+            print(&format!(
+                "journal      {}\nsegments     {}\nbytes        {}\nrecords      {records} ({} to {})\n\
+                 last epoch   {}\n",
+                dir.display(),
+                stat.segments,
+                stat.bytes,
+                stat.retained_from,
+                stat.witness.seq,
+                stat.witness.epoch,
+            ))
+        }
+        Journal::Export { place, to } => export(&place.journal()?, &to),
+        Journal::Import { place, from } => {
+            let dir = place.journal()?;
+            std::fs::create_dir_all(&dir)
+                .with_context(|| format!("cannot make {}", dir.display()))?;
+            let imported = if is_dash(&from) {
+                journal::import(&dir, &mut io::stdin().lock())
+            } else {
+                let file =
+                    File::open(&from).with_context(|| format!("cannot open {}", from.display()))?;
+                journal::import(&dir, &mut BufReader::new(file))
+            };
+            let imported = imported.context("cannot import")?;
+            info!(frames = imported.frames, records = imported.records, "imported");
+            Ok(())
+        }
+    }
+}
+
+fn export(dir: &Path, to: &Path) -> Result<()> {
+    let exported = if is_dash(to) {
+        let mut out = BufWriter::new(io::stdout().lock());
+        let exported = journal::export(dir, &mut out)?;
+        out.flush().context("cannot write to standard output")?;
+        exported
+    } else {
+        let file = File::create_new(to).with_context(|| {
+            format!("cannot make {}; an existing file is not overwritten", to.display())
+        })?;
+        let mut out = BufWriter::new(file);
+        let exported = journal::export(dir, &mut out)?;
+        let file = out.into_inner().map_err(io::IntoInnerError::into_error);
+        file.and_then(|file| file.sync_all())
+            .with_context(|| format!("cannot write {}", to.display()))?;
+        exported
+    };
+    info!(frames = exported.frames, records = exported.records, "exported");
+    Ok(())
+}
+
+fn is_dash(path: &Path) -> bool {
+    path == Path::new("-")
+}

@@ -1,0 +1,190 @@
+//! Drives a source: asks it for events when they are due and hands them to the journal, one delivery at a time.
+//!
+//! The next delivery is made only when the one before is durable, so that the position a restart resumes from never
+//! lies behind something that was refused. A journal that is busy or full slows the source down; nothing is dropped.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use highwater_dataflow::{Clock, EventTime, Millis, PartitionId};
+use highwater_ingest::intake::{Delivery, Intake};
+use highwater_ingest::journal::{JournalWriter, Refused};
+use highwater_ingest::source::{Next, Polled, Source};
+use tracing::{debug, warn};
+
+use crate::heard::{Heard, Note};
+use crate::stop::Stop;
+
+/// Of several partitions of a source, one that has nothing for so long while others speak does not hold the watermark.
+const IDLE_AFTER: Duration = Duration::from_secs(1);
+/// The first wait after a failure; it doubles up to the longest.
+const RETRY_FIRST: Duration = Duration::from_millis(250);
+const RETRY_LONGEST: Duration = Duration::from_secs(30);
+
+/// Where deliveries go, and what paces them.
+#[derive(Clone)]
+pub(crate) struct Road {
+    pub(crate) writer: JournalWriter,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) heard: Arc<Heard>,
+    pub(crate) stop: Stop,
+}
+
+/// The event time that one delivery may span, ms: what is read at full speed closes its windows hour by hour, and no
+/// event is judged by the watermark of one that came days after it.
+const SPAN_MS: Millis = 3_600_000;
+
+/// How driving came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Driven {
+    /// The source has no more; its partitions are still open.
+    Done,
+    /// We were told to stop.
+    Stopped,
+}
+
+/// Drives `source` until it has no more, or until it is told to stop. `partitions` are the journal's numbers, in the
+/// source's order; `delivered` hears of every durable delivery.
+///
+/// Errors: the source failed for good, or the journal takes nothing more.
+pub(crate) fn drive(
+    source: &mut impl Source,
+    partitions: &[PartitionId],
+    road: &Road,
+    mut delivered: impl FnMut(&Road) -> Result<()>,
+) -> Result<Driven> {
+    let mut silence = Silence::new(partitions, road.clock.instant());
+    let mut failures = 0;
+    while !road.stop.said() {
+        let now = road.clock.now_ms();
+        let mut items = Vec::new();
+        let polled = match source.poll(now, &mut items) {
+            Ok(polled) => polled,
+            Err(error) => {
+                let again = error.retry();
+                let error = anyhow::Error::from(error);
+                for id in partitions {
+                    road.heard.failed(*id, &format!("{error:#}"));
+                }
+                if !again {
+                    return Err(error);
+                }
+                let wait = RETRY_LONGEST.min(RETRY_FIRST * (1 << failures));
+                failures = (failures + 1).min(16);
+                warn!(
+                    error = format!("{error:#}"),
+                    wait_ms = wait.as_millis(),
+                    "source failed, trying again"
+                );
+                road.stop.wait(wait);
+                continue;
+            }
+        };
+        failures = 0;
+        let Polled { partition, received_at, next } = polled;
+        if !items.is_empty() {
+            let received = road.clock.instant();
+            silence.spoke(partition, received);
+            let partition = partitions[partition];
+            for items in pieces(items) {
+                if !deliver(Delivery { partition, items, received, received_at }, road)? {
+                    return Ok(Driven::Stopped);
+                }
+                delivered(road)?;
+            }
+        }
+        match next {
+            Next::Ready => {}
+            Next::Done => return Ok(Driven::Done),
+            Next::At(at) => {
+                silence.declare(road);
+                let ms = u64::try_from(at - now).unwrap_or(0);
+                road.stop.wait(Duration::from_millis(ms));
+            }
+        }
+    }
+    Ok(Driven::Stopped)
+}
+
+/// Cuts what was handed over into deliveries of [`SPAN_MS`], in order.
+fn pieces(items: Vec<Intake>) -> Vec<Vec<Intake>> {
+    let mut pieces: Vec<Vec<Intake>> = Vec::new();
+    let mut times: Option<(EventTime, EventTime)> = None;
+    for item in items {
+        let at = item.decoded.as_ref().ok().map(|envelope| envelope.at);
+        let with = match (times, at) {
+            (Some((from, to)), Some(at)) => Some((from.min(at), to.max(at))),
+            (times, at) => times.or(at.map(|at| (at, at))),
+        };
+        let fits = with.is_none_or(|(from, to)| to.saturating_sub(from) <= SPAN_MS);
+        times = if fits { with } else { at.map(|at| (at, at)) };
+        match pieces.last_mut() {
+            Some(piece) if fits => piece.push(item),
+            _ => pieces.push(vec![item]),
+        }
+    }
+    pieces
+}
+
+/// Says that nothing follows in these partitions, so that they hold the watermark no longer.
+pub(crate) fn end(partitions: &[PartitionId], road: &Road) -> Result<()> {
+    for partition in partitions {
+        road.writer.end_partition(*partition).context("cannot end a source in the journal")?;
+    }
+    Ok(())
+}
+
+/// Waits until a delivery is durable; false when we are told to stop before it is.
+fn deliver(mut delivery: Delivery, road: &Road) -> Result<bool> {
+    let note = Note::of(&delivery);
+    loop {
+        match road.writer.append(delivery) {
+            Ok(_) => {
+                road.heard.note(&note);
+                return Ok(true);
+            }
+            Err(Refused { refusal, delivery: again }) => {
+                let Some(wait) = refusal.retry_after() else { bail!(refusal) };
+                debug!(%refusal, "source held back");
+                if road.stop.wait(wait) {
+                    return Ok(false);
+                }
+                delivery = again;
+            }
+        }
+    }
+}
+
+/// Which partitions have fallen silent while others of the source speak.
+struct Silence {
+    lanes: Vec<(PartitionId, Instant, bool)>,
+}
+
+impl Silence {
+    fn new(partitions: &[PartitionId], now: Instant) -> Silence {
+        Silence { lanes: partitions.iter().map(|id| (*id, now, false)).collect() }
+    }
+
+    fn spoke(&mut self, partition: usize, now: Instant) {
+        let (_, last, idle) = &mut self.lanes[partition];
+        (*last, *idle) = (now, false);
+    }
+
+    /// Called when the source was asked at its head. The partition that spoke last is never idle: with all of them
+    /// idle the wall clock would move the watermark, and a source's time need not be the wall's.
+    fn declare(&mut self, road: &Road) {
+        let now = road.clock.instant();
+        let Some(newest) = self.lanes.iter().map(|(_, last, _)| *last).max() else { return };
+        for (partition, last, idle) in &mut self.lanes {
+            if !*idle && *last < newest && now.saturating_duration_since(*last) >= IDLE_AFTER {
+                road.writer.declare_idle(*partition);
+                *idle = true;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "drive_tests.rs"]
+mod tests;

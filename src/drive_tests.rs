@@ -1,0 +1,197 @@
+//! Tests of driving: against a real journal, with a source and a clock that the test makes.
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use highwater_dataflow::{FOREVER, Signal};
+use highwater_ingest::intake::Codec;
+use highwater_ingest::journal::{Committed, Follower, Journal, Options, PartitionSpec};
+use highwater_ingest::source::SourceError;
+use highwater_model::decode;
+use tempfile::TempDir;
+
+use super::*;
+
+/// Advances by a second each time it is asked, so that nothing waits for the wall.
+struct Ticking(AtomicI64, Instant);
+
+impl Clock for Ticking {
+    fn now_ms(&self) -> EventTime {
+        self.0.fetch_add(1_000, Ordering::Relaxed)
+    }
+    fn instant(&self) -> Instant {
+        self.1 + Duration::from_millis(self.0.load(Ordering::Relaxed) as u64)
+    }
+}
+
+/// Plays what it was given, one step a poll.
+struct Script {
+    steps: VecDeque<Step>,
+    position: u64,
+}
+
+enum Step {
+    /// Event times on a partition.
+    Events(usize, Vec<EventTime>),
+    Nothing,
+    Fail(io::ErrorKind),
+}
+
+impl Source for Script {
+    type Config = Vec<Step>;
+
+    fn partitions(_: &Vec<Step>) -> Vec<String> {
+        vec!["left".into(), "right".into()]
+    }
+
+    fn open(steps: Vec<Step>, _: &[Option<u64>]) -> Result<Self, SourceError> {
+        Ok(Script { steps: steps.into(), position: 0 })
+    }
+
+    fn poll(&mut self, now: EventTime, out: &mut Vec<Intake>) -> Result<Polled, SourceError> {
+        let polled = |partition, next| Ok(Polled { partition, received_at: now, next });
+        match self.steps.pop_front() {
+            None => polled(0, Next::Done),
+            Some(Step::Nothing) => polled(0, Next::At(now)),
+            Some(Step::Fail(kind)) => {
+                Err(SourceError::Read { path: "events.jsonl".into(), source: kind.into() })
+            }
+            Some(Step::Events(partition, times)) => {
+                for at in times {
+                    self.position += 1;
+                    out.push(event(self.position, at));
+                }
+                polled(partition, Next::Ready)
+            }
+        }
+    }
+
+    fn position(&self, _: usize) -> u64 {
+        self.position
+    }
+}
+
+fn event(position: u64, at: EventTime) -> Intake {
+    let raw = format!(
+        r#"{{"event_type":"AgentStateChange","event_id":"e{position}","timestamp":"{}","agent_id":"A1","previous_state":"available","new_state":"on_call"}}"#,
+        highwater_model::format_ms(at)
+    );
+    let decoded = decode(raw.as_bytes()).map(|it| it.envelope).map_err(|malformed| malformed.0);
+    assert!(decoded.is_ok(), "{decoded:?}");
+    Intake { raw: raw.into_bytes(), codec: Codec::Native, position, decoded }
+}
+
+struct Rig {
+    road: Road,
+    follower: Follower,
+    partitions: Vec<PartitionId>,
+    _dir: TempDir,
+}
+
+#[expect(clippy::disallowed_methods, reason = "an origin, from which only steps count")]
+fn rig() -> Rig {
+    let dir = tempfile::tempdir().unwrap();
+    let clock: Arc<dyn Clock> = Arc::new(Ticking(AtomicI64::new(1_000_000), Instant::now()));
+    let journal = Journal::open(dir.path(), Options::default(), clock.clone()).unwrap();
+    let (writer, follower) = journal.start(0, JournalWriter::abort_on_fatal()).unwrap();
+    let register =
+        |name: &&str| writer.register_partition(PartitionSpec::recorded(*name, "script"));
+    let partitions = ["left", "right"].iter().map(register).collect();
+    let heard = Arc::new(Heard::new(clock.clone()));
+    Rig {
+        road: Road { writer, clock, heard, stop: Stop::default() },
+        follower,
+        partitions,
+        _dir: dir,
+    }
+}
+
+impl Rig {
+    fn drive(&self, steps: Vec<Step>) -> Result<Driven> {
+        let mut script = Script::open(steps, &[]).unwrap();
+        drive(&mut script, &self.partitions, &self.road, |_| Ok(()))
+    }
+
+    fn journaled(&mut self) -> Vec<Committed> {
+        self.road.writer.close();
+        let mut frames = Vec::new();
+        while !self.follower.ended() {
+            frames.extend(self.follower.next(Duration::from_secs(10)).unwrap());
+        }
+        frames
+    }
+}
+
+#[test]
+fn a_source_is_driven_to_its_end() {
+    let mut rig = rig();
+    let steps = vec![
+        Step::Events(0, vec![1_000, 2_000]),
+        Step::Nothing,
+        Step::Fail(io::ErrorKind::Interrupted),
+        Step::Events(1, vec![3_000]),
+    ];
+    assert_eq!(rig.drive(steps).unwrap(), Driven::Done);
+    end(&rig.partitions, &rig.road).unwrap();
+    assert_eq!(rig.road.heard.events(), 3);
+    assert_eq!(rig.road.writer.resume_position(rig.partitions[1]), Some(3));
+    let frames = rig.journaled();
+    let at: Vec<_> = frames.iter().flat_map(|it| &it.envelopes).map(|it| it.at).collect();
+    assert_eq!(at, [1_000, 2_000, 3_000]);
+    let ended = |signal: &&Signal| matches!(signal, Signal::Bound { bound: FOREVER, .. });
+    assert_eq!(frames.iter().flat_map(|it| &it.signals).filter(ended).count(), 2);
+}
+
+#[test]
+fn a_failure_that_no_retry_mends_ends_it() {
+    let rig = rig();
+    let failure = rig.drive(vec![Step::Fail(io::ErrorKind::InvalidData)]).unwrap_err();
+    assert!(failure.to_string().contains("events.jsonl"), "{failure:#}");
+}
+
+#[test]
+fn told_to_stop_it_stops() {
+    let rig = rig();
+    rig.road.stop.say();
+    assert_eq!(rig.drive(vec![Step::Events(0, vec![1])]).unwrap(), Driven::Stopped);
+    assert_eq!(rig.road.heard.events(), 0);
+}
+
+#[test]
+fn a_closed_journal_ends_it() {
+    let rig = rig();
+    rig.road.writer.close();
+    assert!(rig.drive(vec![Step::Events(0, vec![1])]).is_err());
+}
+
+/// A frame that spans days would have its first events judged by the watermark of its last.
+#[test]
+fn a_delivery_spans_an_hour_at_most() {
+    let hour = SPAN_MS;
+    let times = [0, 10, hour, hour + 1, 3 * hour, 2 * hour, 50 * hour];
+    let items = times.iter().map(|at| event(1, *at)).collect();
+    let cut: Vec<Vec<EventTime>> = pieces(items)
+        .iter()
+        .map(|piece| piece.iter().map(|item| item.decoded.as_ref().unwrap().at).collect())
+        .collect();
+    assert_eq!(cut, [vec![0, 10, hour], vec![hour + 1], vec![3 * hour, 2 * hour], vec![50 * hour]]);
+    assert!(pieces(Vec::new()).is_empty());
+}
+
+#[test]
+fn a_partition_is_idle_only_while_another_speaks() {
+    let mut rig = rig();
+    let mut steps = vec![Step::Events(0, vec![1_000]), Step::Events(1, vec![1_000])];
+    steps.extend([Step::Nothing, Step::Events(1, vec![2_000]), Step::Nothing, Step::Nothing]);
+    rig.drive(steps).unwrap();
+    let idle: Vec<_> = rig
+        .journaled()
+        .iter()
+        .flat_map(|frame| frame.signals.clone())
+        .filter(|signal| matches!(signal, Signal::Idle { .. }))
+        .collect();
+    assert_eq!(idle, [Signal::Idle { partition: rig.partitions[0] }]);
+}

@@ -1,0 +1,198 @@
+//! The service: engine, sources and HTTP server together, from the plan to the last commit.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use highwater_dataflow::Clock;
+use highwater_dataflow::latency::Latency;
+use highwater_ingest::http::{self, HttpCounters};
+use highwater_ingest::journal::PartitionSpec;
+use highwater_sinks::ViewReaders;
+use highwater_sinks::channel::Channel;
+use highwater_sinks::wallboard::{self, Limits, Shown, Wallboard};
+use tokio::net::TcpListener;
+use tokio::runtime::Builder;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{info, warn};
+
+use crate::clock::WallClock;
+use crate::drive::Road;
+use crate::engine::{self, Engine, Parts};
+use crate::gauges::Gauges;
+use crate::heard::{Door, Heard};
+use crate::plan::Plan;
+use crate::read::{Views, authorize};
+use crate::stop::Stop;
+
+/// How often the engine is asked whether it still works.
+const CHECK_EVERY: Duration = Duration::from_millis(500);
+
+/// Runs a plan until Ctrl-C or SIGTERM, then finishes what was accepted. `ready` is told where it listens.
+///
+/// A second Ctrl-C ends the process at once: the journal loses nothing by it.
+/// Errors: it cannot start (a port that is taken, a journal in use), or a part of it failed.
+pub(crate) fn run(plan: Plan, ready: impl FnOnce(SocketAddr)) -> Result<()> {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("http")
+        .enable_all()
+        .build()
+        .context("cannot start the HTTP server's threads")?;
+    let _entered = runtime.enter();
+    let mut signals = Signals::new()?;
+    // The port comes first: of two services started by mistake the second says so before it touches any data.
+    let listen = plan.http.config.listen;
+    let listener = runtime.block_on(TcpListener::bind(listen)).with_context(|| {
+        format!(
+            "cannot listen on {listen}\nhint: another program may have it; choose another address"
+        )
+    })?;
+    let address = listener.local_addr().context("cannot tell where we listen")?;
+    make_dir(&plan.data_dir)?;
+
+    let clock: Arc<dyn Clock> = Arc::new(WallClock);
+    let latency = Arc::new(Latency::default());
+    let views = engine::views(&[]);
+    let shown = Shown::page(plan.wallboard.rows_max);
+    let wallboard = Wallboard::new(&views, shown, latency.clone(), clock.clone());
+    let sinks_path = plan.sinks.path.clone();
+    let engine = Engine::start(Parts {
+        journal_dir: plan.journal_dir(),
+        journal: plan.journal,
+        dataflow: highwater_dataflow::Options {
+            workers: plan.workers,
+            ..highwater_dataflow::Options::default()
+        },
+        settings: plan.settings,
+        only: Vec::new(),
+        sinks: plan.sinks,
+        changelog: plan.changelog,
+        channels: channels(&plan.alerts)?,
+        listeners: vec![Box::new(wallboard.clone())],
+        clock: clock.clone(),
+        latency: latency.clone(),
+    })?;
+
+    let heard = Arc::new(Heard::new(clock.clone()));
+    let road = Road {
+        writer: engine.writer.clone(),
+        clock: clock.clone(),
+        heard: heard.clone(),
+        stop: Stop::default(),
+    };
+    let counters = Arc::new(HttpCounters::default());
+    let gauges = Arc::new(Gauges {
+        clock: clock.clone(),
+        writer: engine.writer.clone(),
+        control: engine.control.clone(),
+        fed: engine.fed.clone(),
+        heard: heard.clone(),
+        http: counters.clone(),
+    });
+    let config = plan.http.config.clone();
+    let authorizer = plan.http.authorizer.clone();
+    let max_future_ms = plan.http_future_ms;
+    let register = |name: &str| {
+        let spec = PartitionSpec { max_future_ms, ..PartitionSpec::live(name, "http") };
+        let partition = road.writer.register_partition(spec);
+        heard.expect(partition, name);
+        partition
+    };
+    let door = Arc::new(Door { writer: engine.writer.clone(), heard: heard.clone() });
+    let ingest = http::router(plan.http, door, clock.clone(), counters, register);
+    let page = wallboard::router(wallboard::Parts {
+        config: plan.wallboard,
+        limits: Limits::default(),
+        wallboard: wallboard.clone(),
+        views,
+        reader: Arc::new(Views(ViewReaders::new(sinks_path, clock))),
+        status: Gauges::status_fn(&gauges),
+        metrics: Gauges::metrics_fn(&gauges),
+        latency,
+        authorize: authorize(authorizer),
+    });
+    let drivers: Vec<_> = plan
+        .sources
+        .into_iter()
+        .map(|source| (source.register(&road), source))
+        .map(|(partitions, source)| source.start(partitions, road.clone()))
+        .collect();
+
+    ready(address);
+    let mut broken = None;
+    let shutdown = async {
+        broken = signals.wait_for_end(&engine).await;
+        info!("stopping: finishing what was accepted");
+        road.stop.say();
+        wallboard.close();
+        tokio::spawn(signals.exit_on_next());
+    };
+    runtime.block_on(http::serve(listener, ingest.merge(page), &config, shutdown));
+    for driver in drivers {
+        if driver.join().is_err() {
+            warn!("a source's thread failed");
+        }
+    }
+    let finished = engine.finish();
+    match broken {
+        Some(reason) => finished.and_then(|()| bail!("the service cannot go on: {reason}")),
+        None => finished,
+    }
+}
+
+/// Opens the alert channels; secrets come from the environment.
+fn channels(configs: &[highwater_sinks::channel::ChannelConfig]) -> Result<Vec<Box<dyn Channel>>> {
+    let env = |name: &str| std::env::var(name).ok();
+    configs.iter().map(|config| config.open(&env).context("cannot open an alert channel")).collect()
+}
+
+fn make_dir(dir: &Path) -> Result<()> {
+    std::fs::create_dir_all(dir)
+        .with_context(|| format!("cannot make the data directory {}", dir.display()))
+}
+
+/// The two signals that mean "finish".
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Signals> {
+        let on = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Signals {
+            interrupt: on(SignalKind::interrupt())?,
+            terminate: on(SignalKind::terminate())?,
+        })
+    }
+
+    async fn one(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+
+    /// Waits for a signal (`None`), or until the engine is broken, and says why.
+    async fn wait_for_end(&mut self, engine: &Engine) -> Option<String> {
+        let mut check = tokio::time::interval(CHECK_EVERY);
+        loop {
+            tokio::select! {
+                () = self.one() => return None,
+                _ = check.tick() => {}
+            }
+            if let Some(reason) = engine.broken() {
+                return Some(reason);
+            }
+        }
+    }
+
+    async fn exit_on_next(mut self) {
+        self.one().await;
+        warn!("stopped at once; the journal has everything that was accepted");
+        std::process::exit(130);
+    }
+}
