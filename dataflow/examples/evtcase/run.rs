@@ -32,7 +32,7 @@ enum Said {
 pub(crate) fn run(case: &Value) -> Result<Outcome, String> {
     let steps = case["steps"].as_array().ok_or("steps is not a list")?;
     if case["kind"].as_str() == Some("temporal_join") {
-        return join::run(steps);
+        return join::run(case);
     }
     let config = Config::read(&case["config"])?;
     let elementwise = case["elementwise"].as_bool().unwrap_or(false);

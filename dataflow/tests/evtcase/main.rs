@@ -68,6 +68,11 @@ fn written_cases_pass() {
 }
 
 #[test]
+fn a_temporal_join_uses_the_version_of_its_time() {
+    assert_pass(&[written::join()]);
+}
+
+#[test]
 fn the_checker_finds_what_is_wrong() {
     for case in written::wrong() {
         assert!(!complaints(&case).is_empty(), "{} passed", case["id"]);

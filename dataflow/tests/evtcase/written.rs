@@ -196,6 +196,18 @@ pub(crate) fn cases() -> Vec<Value> {
     ]
 }
 
+/// A right version holds from its time on; rows come out when both sides have passed them.
+pub(crate) fn join() -> Value {
+    json!({"id": "join.versions", "kind": "temporal_join", "config": {"join": "left"}, "steps": [
+        {"watermarks": [2, 2]}, {"left": [{"ts": 3, "v": "a", "k": "x"}]}, {"right": [{"ts": 2, "v": "r", "k": "x"}]},
+        {"watermarks": [9, 3]}, {"expect": []}, {"watermarks": [9, 9]},
+        {"expect": [{"k": "x", "ts": 3, "left": "a", "right": "r", "right_ts": 2, "retract": false}]},
+        {"right": [{"ts": 9, "op": "delete", "k": "x"}, {"ts": 11, "v": "s", "k": "x"}]},
+        {"left": [{"ts": 10, "v": "b", "k": "x"}, {"ts": 12, "v": "c", "k": "x"}]}, {"expect": []}, {"watermark": 13},
+        {"expect": [{"left": "b", "right": null}, {"left": "c", "right": "s"}]},
+    ]})
+}
+
 fn sessions(more: Value) -> Value {
     let mut config = fixed(more);
     config["window"] = json!({"type": "sessions", "gap": 10});
