@@ -20,13 +20,10 @@ const UNIT: i128 = 1_000_000_000;
 impl Datum {
     pub(crate) fn read(value: &Value) -> Self {
         match value {
-            Value::Number(number) => match number.as_i64() {
-                Some(int) => Datum::Number(i128::from(int) * UNIT),
-                None => {
-                    let real = number.as_f64().unwrap_or(0.0);
-                    Datum::Number((real * UNIT as f64).round() as i128)
-                }
-            },
+            Value::Number(number) => Datum::Number(number.as_i64().map_or_else(
+                || (number.as_f64().unwrap_or(0.0) * UNIT as f64).round() as i128,
+                |int| i128::from(int) * UNIT,
+            )),
             other => Datum::Text(other.to_string()),
         }
     }

@@ -95,10 +95,7 @@ fn is_outer(config: &Value) -> bool {
 }
 
 fn bounds(left: EventTime, right: EventTime) -> Vec<Signal> {
-    vec![
-        Signal::Bound { partition: 0, bound: left },
-        Signal::Bound { partition: 1, bound: right },
-    ]
+    vec![Signal::Bound { partition: 0, bound: left }, Signal::Bound { partition: 1, bound: right }]
 }
 
 fn watermarks(given: &Value) -> Result<(EventTime, EventTime), String> {

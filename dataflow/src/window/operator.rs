@@ -28,6 +28,7 @@ pub(crate) type Row<K, V> = (K, (EventTime, V));
 /// Index of a key in [`Operator::keys`].
 pub(crate) type KeyId = u32;
 
+#[allow(clippy::struct_excessive_bools, reason = "what the plan amounts to, worked out once")]
 pub(crate) struct Operator<K, V, W, A: Aggregate<V>> {
     pub(crate) windows: W,
     pub(crate) aggregate: A,
@@ -170,15 +171,12 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
         if let Some(&id) = self.ids.get(key) {
             return id;
         }
-        let id = match self.free.pop() {
-            Some(id) => {
-                self.keys[id as usize] = Keyed::new(key.clone());
-                id
-            }
-            None => {
-                self.keys.push(Keyed::new(key.clone()));
-                KeyId::try_from(self.keys.len() - 1).expect("fewer than four billion live keys")
-            }
+        let id = if let Some(id) = self.free.pop() {
+            self.keys[id as usize] = Keyed::new(key.clone());
+            id
+        } else {
+            self.keys.push(Keyed::new(key.clone()));
+            KeyId::try_from(self.keys.len() - 1).expect("fewer than four billion live keys")
         };
         self.ids.insert(key.clone(), id);
         id
@@ -281,7 +279,7 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
                 }
                 None if self.shares_slices => {}
                 None if nth + 1 == count => live.acc = acc.take(),
-                None => live.acc = acc.clone(),
+                None => live.acc.clone_from(&acc),
             }
             if live.acc.is_some() {
                 live.elements += inserted - deleted;
@@ -326,10 +324,9 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
             for &(start, window, reason) in &keyed.refused {
                 if start == slice {
                     let lateness = self.watermark.saturating_sub(*at).max(0);
-                    late.give(
-                        (key.clone(), LateElement { window, at: *at, lateness, reason }),
-                        *diff,
-                    );
+                    let deletion = *diff < 0;
+                    let element = LateElement { window, at: *at, lateness, reason, deletion };
+                    late.give((key.clone(), element), diff.abs());
                 }
             }
         }
@@ -357,7 +354,7 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
         let moment = Moment { past_end, clock: self.now };
         if self.machine.should_fire(&live.trigger, moment) {
             self.machine.on_fire(&mut live.trigger, moment);
-            let finished = self.machine.is_finished(&live.trigger);
+            let finished = live.trigger.is_finished();
             self.fire(id, index, finished, crossing, out);
             if finished {
                 self.close(id, index);
@@ -435,7 +432,7 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
             };
             live.panes += 1;
             live.settled_panes += i32::from(!early);
-            if self.retracting && !(finished && !self.merging) {
+            if self.retracting && (self.merging || !finished) {
                 live.shown = Some(pane.clone());
             }
             out.give((keyed.key.clone(), pane), 1);
@@ -501,6 +498,18 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
             }
             Some(_) => {}
         }
+    }
+
+    /// How much is remembered: keys, windows, slices, points and wake-ups.
+    #[cfg(test)]
+    pub(crate) fn state_size(&self) -> usize {
+        let keyed = self.keys.iter().map(|keyed| {
+            let points: usize = keyed.windows.iter().map(|live| live.points.len()).sum();
+            keyed.windows.len() + keyed.slices.len() + keyed.pending.len() + points
+        });
+        let ends: usize = self.ends.values().map(Vec::len).sum();
+        let alarms: usize = self.alarms.values().map(Vec::len).sum();
+        self.ids.len() + keyed.sum::<usize>() + ends + alarms
     }
 
     /// Notes when to look at a window that appeared or changed its bounds.

@@ -77,7 +77,9 @@ impl<V: Into<i64> + Copy> Aggregate<V> for Quantiles {
 
     fn merge(&self, acc: &mut Self::Acc, other: &Self::Acc) {
         if other.len() * 8 < acc.len() {
-            other.iter().for_each(|&(bucket, count)| bump(acc, bucket, count));
+            for &(bucket, count) in other {
+                bump(acc, bucket, count);
+            }
         } else {
             *acc = merged(acc, other);
         }
@@ -108,9 +110,8 @@ fn merged(a: &[(i64, i64)], b: &[(i64, i64)]) -> Vec<(i64, i64)> {
     loop {
         let next = match (a.peek(), b.peek()) {
             (Some(x), Some(y)) if x.0 == y.0 => {
-                let sum = (x.0, x.1 + y.1);
-                (a.next(), b.next());
-                Some(sum).filter(|(_, count)| *count != 0)
+                let both = a.next().zip(b.next());
+                both.map(|(x, y)| (x.0, x.1 + y.1)).filter(|(_, count)| *count != 0)
             }
             (Some(x), Some(y)) if x.0 < y.0 => a.next(),
             (Some(_), None) => a.next(),

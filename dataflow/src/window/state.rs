@@ -149,13 +149,12 @@ impl<K, A, O> Keyed<K, A, O> {
         let known = self.pending[recent..]
             .iter()
             .rposition(|pending| pending.slice.start <= at && at < pending.slice.end);
-        let index = match known {
-            Some(index) => recent + index,
-            None => {
-                let fresh = Pending { slice: slice(), acc: zero(), inserted: 0, deleted: 0 };
-                self.pending.push(fresh);
-                self.pending.len() - 1
-            }
+        let index = if let Some(index) = known {
+            recent + index
+        } else {
+            let fresh = Pending { slice: slice(), acc: zero(), inserted: 0, deleted: 0 };
+            self.pending.push(fresh);
+            self.pending.len() - 1
         };
         &mut self.pending[index]
     }

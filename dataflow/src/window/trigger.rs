@@ -185,7 +185,9 @@ impl Machine {
                     Trigger::AfterAny(_) => Kind::Any,
                     _ => Kind::All,
                 });
-                of.iter().for_each(|part| self.compile(part));
+                for part in of {
+                    self.compile(part);
+                }
             }
             Trigger::OrFinally { main, until } => {
                 node(Kind::OrFinally);
@@ -232,11 +234,6 @@ impl Machine {
             Kind::Each | Kind::EarlyLate if !self.merging => self.hears(id + 1),
             _ => self.children(id).any(|child| self.hears(child)),
         }
-    }
-
-    /// Whether the window is closed.
-    pub(crate) fn is_finished(&self, state: &TriggerState) -> bool {
-        state.finished & 1 != 0
     }
 
     /// Takes in that `count` elements came.
@@ -530,6 +527,11 @@ impl Machine {
 }
 
 impl TriggerState {
+    /// Whether the window is closed.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.has_finished(0)
+    }
+
     fn has_finished(&self, id: usize) -> bool {
         self.finished & (1 << id) != 0
     }

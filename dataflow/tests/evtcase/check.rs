@@ -19,7 +19,7 @@ pub(crate) fn check(case: &Value, answered: &[Vec<Value>], dropped: isize) -> Ve
             "expect_by_window" => by_window(wanted, &all),
             "expect_flat" => flat(wanted, &all),
             "expect_pane_count" => same(wanted, &json!(all.len())),
-            "expect_values_in_order" => same(wanted, &Value::from_iter(all.iter().map(short))),
+            "expect_values_in_order" => same(wanted, &all.iter().map(short).collect()),
             "expect_final_upsert" => final_upsert(wanted, &all),
             "expect_dropped" => same(wanted, &json!(dropped)),
             expectation if expectation.starts_with("expect") => {
@@ -92,9 +92,8 @@ fn unordered(wanted: &[Value], panes: &[Value]) -> Result<(), String> {
     }
     let mut owner = vec![None; panes.len()];
     let matched = wanted.len() == panes.len()
-        && (0..wanted.len()).all(|wish| {
-            assign(wish, wanted, panes, &mut vec![false; panes.len()], &mut owner)
-        });
+        && (0..wanted.len())
+            .all(|wish| assign(wish, wanted, panes, &mut vec![false; panes.len()], &mut owner));
     if matched { Ok(()) } else { differ(wanted, panes) }
 }
 
@@ -158,6 +157,6 @@ fn final_upsert(wanted: &Value, all: &[Value]) -> Result<(), String> {
             last.insert(name, short(pane));
         }
     }
-    let got = Value::from_iter(last.into_values());
+    let got = last.into_values().collect();
     if sorted(wanted) == sorted(&got) { Ok(()) } else { same(wanted, &got) }
 }
