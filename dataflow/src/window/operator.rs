@@ -15,7 +15,7 @@ use crate::time::{BEGINNING, EventTime, Millis};
 
 use super::aggregate::Aggregate;
 use super::assign::WindowFn;
-use super::state::{Keyed, Live, NO_ALARM, Pending, Slice};
+use super::state::{Keyed, Live, NO_ALARM, Pending, Placed, Slice};
 use super::trigger::{Machine, Moment};
 use super::{
     Accumulation, Behavior, LateElement, LateReason, Pane, PaneInfo, Plan, TimestampCombiner,
@@ -52,7 +52,7 @@ pub(crate) struct Operator<K, V, W, A: Aggregate<V>> {
     pub(crate) any_refused: bool,
     /// Rows of windows that are gone because all their elements were deleted.
     pub(crate) orphans: Vec<(KeyId, Pane<A::Output>)>,
-    assigned: Vec<Window>,
+    pub(crate) assigned: Vec<Window>,
     shares_slices: bool,
     /// Nobody asks about a window before its end, so only its slices need to know what comes.
     lazy: bool,
@@ -253,12 +253,12 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
                     live.passed = past_end;
                     let due = if past_end { expires } else { complete };
                     self.ends.entry(due).or_default().push((id, window));
-                    keyed.windows.insert(index, live);
+                    keyed.windows.insert(index, Placed::new(live));
                     index
                 }
             };
             next = index + 1;
-            let live = &mut keyed.windows[index];
+            let live = &mut *keyed.windows[index].live;
             if live.closed {
                 keyed.refused.push((pending.slice.start, window, LateReason::Closed));
                 self.any_refused = true;
@@ -378,7 +378,7 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
         out: &mut PaneOut<K, A::Output>,
     ) {
         let keyed = &mut self.keys[id as usize];
-        let live = &mut keyed.windows[index];
+        let live = &mut *keyed.windows[index].live;
         let complete = self.windows.complete_at(live.window);
         let timing = if live.settled_panes > 0 {
             Timing::Late
@@ -450,7 +450,7 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
         let live = &mut self.keys[id as usize].windows[index];
         live.closed = true;
         live.acc = None;
-        live.points = BTreeMap::new();
+        live.points = Vec::new();
         live.trigger = super::trigger::TriggerState::default();
     }
 

@@ -1,6 +1,7 @@
 //! What an operator remembers: per key its live windows, shared slices and this epoch's changes.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+use std::ops::{Deref, DerefMut};
 
 use crate::time::{EventTime, Millis};
 
@@ -35,14 +36,40 @@ pub(crate) struct Live<A, O> {
     pub(crate) dirty: bool,
     /// Processing time for which a wake-up is set.
     pub(crate) alarm: Millis,
-    /// Only sessions that accumulate: elements by event time, so that deletions can split them.
-    pub(crate) points: BTreeMap<EventTime, Point<A>>,
+    /// Only sessions that accumulate: elements by event time, ascending, so that deletions can split them.
+    pub(crate) points: Vec<Point<A>>,
 }
 
 /// The elements of a session at one instant.
 pub(crate) struct Point<A> {
+    pub(crate) at: EventTime,
     pub(crate) elements: i64,
     pub(crate) acc: A,
+}
+
+/// A window in its key's list. The list is searched more than its windows are looked at, so it holds only their bounds.
+pub(crate) struct Placed<A, O> {
+    pub(crate) window: Window,
+    pub(crate) live: Box<Live<A, O>>,
+}
+
+impl<A, O> Placed<A, O> {
+    pub(crate) fn new(live: Live<A, O>) -> Self {
+        Placed { window: live.window, live: Box::new(live) }
+    }
+}
+
+impl<A, O> Deref for Placed<A, O> {
+    type Target = Live<A, O>;
+    fn deref(&self) -> &Live<A, O> {
+        &self.live
+    }
+}
+
+impl<A, O> DerefMut for Placed<A, O> {
+    fn deref_mut(&mut self) -> &mut Live<A, O> {
+        &mut self.live
+    }
 }
 
 /// No wake-up is set.
@@ -65,7 +92,7 @@ impl<A, O> Live<A, O> {
             closed: false,
             dirty: false,
             alarm: NO_ALARM,
-            points: BTreeMap::new(),
+            points: Vec::new(),
         }
     }
 }
@@ -93,7 +120,7 @@ pub(crate) struct Pending<A> {
 pub(crate) struct Keyed<K, A, O> {
     pub(crate) key: K,
     /// By start, then end.
-    pub(crate) windows: VecDeque<Live<A, O>>,
+    pub(crate) windows: VecDeque<Placed<A, O>>,
     /// Shared slices, by start.
     pub(crate) slices: VecDeque<Slice<A>>,
     pub(crate) pending: Vec<Pending<A>>,
@@ -120,7 +147,8 @@ impl<K, A, O> Keyed<K, A, O> {
             None => Err(0),
             Some(last) if last.window < window => Err(self.windows.len()),
             Some(last) if last.window == window => Ok(self.windows.len() - 1),
-            Some(_) => self.windows.binary_search_by(|live| live.window.cmp(&window)),
+            Some(_) if self.windows[0].window == window => Ok(0),
+            Some(_) => self.windows.binary_search_by(|placed| placed.window.cmp(&window)),
         }
     }
 
