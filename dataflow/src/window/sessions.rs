@@ -77,7 +77,7 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
         let complete = self.windows.complete_at(span);
         let refusal = if complete.saturating_add(self.plan.allowed_lateness) <= self.watermark {
             Some(LateReason::Expired)
-        } else if sources.is_empty() && self.keys[id as usize].find(span).is_ok() {
+        } else if sources.is_empty() && closed_by(&self.keys[id as usize].windows, span) {
             Some(LateReason::Closed)
         } else {
             None
@@ -272,6 +272,16 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
         }
         self.expect_end(id, window);
     }
+}
+
+/// Whether what falls in `span` belongs to a session that is closed. A window that holds a closed one within it is
+/// another, larger session, and lives.
+fn closed_by<A, O>(windows: &VecDeque<Placed<A, O>>, span: Window) -> bool {
+    let holds = |inner: Window| span.start <= inner.start && inner.end <= span.end;
+    windows.iter().take_while(|placed| placed.window.start < span.end).any(|placed| {
+        let window = placed.window;
+        overlap(window, span) && (window == span || !holds(window)) && placed.closed
+    })
 }
 
 /// Where the point is, or where it would be.

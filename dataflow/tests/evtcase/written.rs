@@ -288,6 +288,61 @@ pub(crate) fn cases() -> Vec<Value> {
             ]),
         ),
         case(
+            "sessions.closed_takes_nothing_that_touches_it",
+            sessions(json!({"allowed_lateness": 1000,
+            "trigger": {"type": "after_each", "of": [count(2), count(3)]}})),
+            json!([
+                add(&[0, 1]), add(&[2, 3]), add(&[4, 5]), add(&[6, 7]), add(&[8, 9]),
+                {"expect_by_window": [
+                    {"window": [0, 11], "panes": [{"values": [0, 1]}]},
+                    {"window": [0, 15], "panes": [{"values": [0, 1, 2, 3, 4, 5], "last": true}]},
+                ]}, {"expect_pane_count": 2}, {"expect_dropped": 4},
+            ]),
+        ),
+        case(
+            "sessions.each_again",
+            sessions(json!({"allowed_lateness": 1000,
+            "trigger": repeatedly(json!({"type": "after_each", "of": [count(2), count(3)]}))})),
+            json!([
+                add(&[0, 1]), add(&[2, 3]), add(&[4, 5]), add(&[6, 7]), add(&[8, 9]), {"expect_pane_count": 3},
+                {"expect_by_window": [{"window": [0, 17], "panes": [{"values": [0, 1, 2, 3, 4, 5, 6, 7]}]}]},
+            ]),
+        ),
+        case(
+            "sessions.late_bridge_over_two_that_are_over",
+            sessions(json!({"allowed_lateness": 1000,
+            "trigger": {"type": "after_watermark", "early": count(2), "late": count(1)}})),
+            json!([
+                add(&[1, 15]), add(&[7, 30]), {"watermark": 100}, add(&[1, 2]), add(&[21]),
+                {"expect_by_window": [
+                    {"window": [1, 25], "panes": [{"values": [1, 7, 15]}, {"values": [1, 7, 15]}, {"values": [1, 1, 2, 7, 15]}]},
+                    {"window": [30, 40], "panes": [{"values": [30], "timing": "ON_TIME"}]},
+                    {"window": [1, 40], "panes": [{"values": [1, 1, 2, 7, 15, 21, 30], "timing": "LATE"}]},
+                ]},
+            ]),
+        ),
+        case(
+            "sessions.all_waits_for_late_elements",
+            sessions(json!({"allowed_lateness": 1000,
+            "trigger": {"type": "after_all", "of": [count(5), end()]}})),
+            json!([
+                add(&[1]), add(&[2]), add(&[3]), {"watermark": 100}, add(&[1]), add(&[2]), add(&[3]),
+                {"expect": [{"window": [1, 13], "values": [1, 1, 2, 2, 3]}]},
+            ]),
+        ),
+        case(
+            "sessions.extended_past_the_watermark",
+            sessions(json!({"window": {"type": "sessions", "gap": 3000},
+            "accumulation": "discarding", "allowed_lateness": 10, "combine": "count"})),
+            json!([
+                add(&[1000]), {"watermark": 2000}, add(&[2000]), {"watermark": 4999}, add(&[4500]), add(&[8500]),
+                {"watermark": 7401}, add(&[7000]), {"watermark": 11502}, {"expect": [{"window": [1000, 11500], "value": 5}]},
+                add(&[11600]), {"watermark": 14601}, {"expect": [{"window": [11600, 14600], "value": 1}]},
+                add(&[10000]), {"expect": [{"window": [10000, 14600], "value": 1}]},
+                add(&[14500]), {"watermark": 20001}, {"expect": [{"window": [10000, 17500], "value": 1}]}, {"expect_dropped": 0},
+            ]),
+        ),
+        case(
             "sessions.finished_end_lives_again_when_it_moves",
             sessions(
                 json!({"trigger": {"type": "after_watermark", "late": count(1)}, "allowed_lateness": 50}),
@@ -323,8 +378,9 @@ pub(crate) fn join() -> Value {
 }
 
 fn sessions(more: Value) -> Value {
+    let gap = more.get("window").cloned();
     let mut config = fixed(more);
-    config["window"] = json!({"type": "sessions", "gap": 10});
+    config["window"] = gap.unwrap_or(json!({"type": "sessions", "gap": 10}));
     config
 }
 
