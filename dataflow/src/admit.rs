@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::Datum;
 use crate::closed::{closed_with_side, route};
 use crate::table::Table;
-use crate::time::{EventTime, Millis};
+use crate::time::{BEGINNING, EventTime, Millis};
 
 /// What the door needs to know of a row.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +59,7 @@ impl<'s, E: Datum> Table<'s, E> {
         let mut recent: FxHashSet<u128> = FxHashSet::default();
         let mut older: FxHashSet<u128> = FxHashSet::default();
         let mut turned: Option<EventTime> = None;
+        let mut before = BEGINNING;
         closed_with_side(
             self,
             "Admit",
@@ -75,11 +76,13 @@ impl<'s, E: Datum> Table<'s, E> {
                 if !rows.is_sorted_by_key(|(row, _, _)| admission(row).seq) {
                     rows.sort_by_key(|(row, _, _)| admission(row).seq);
                 }
-                let oldest = now.watermark.saturating_sub(horizons.correction);
+                // What came together is judged together: by the watermark before it.
+                let watermark = std::mem::replace(&mut before, now.watermark);
+                let oldest = watermark.saturating_sub(horizons.correction);
                 for (row, _, diff) in rows.drain(..) {
                     let Admission { id, at, .. } = admission(&row);
                     if at.is_some_and(|at| at < oldest) {
-                        let behind = now.watermark.saturating_sub(at.unwrap_or(now.watermark));
+                        let behind = watermark.saturating_sub(at.unwrap_or(watermark));
                         refused.give(Refused { row, reason: Reason::TooLate, behind }, diff);
                     } else if older.contains(&id) || !recent.insert(id) {
                         let reason = Reason::Duplicate;

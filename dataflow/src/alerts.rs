@@ -218,10 +218,19 @@ impl Life<'_> {
     }
 
     /// A new alert for `incident`, or the retracted one of the same name, come true again.
+    ///
+    /// A name may be taken by an alert whose start moved since, so that what now starts where it once did is another
+    /// one: it gets a number after its name.
     fn open(&mut self, incident: &Incident) -> usize {
-        let alert_id = format_compact!("{}/{}/{}", self.rule, incident.scope, incident.from);
-        if let Some(at) = self.alerts.iter().position(|alert| alert.alert_id == alert_id) {
-            return at;
+        let name = format_compact!("{}/{}/{}", self.rule, incident.scope, incident.from);
+        let mut alert_id = name.clone();
+        let mut nth = 1;
+        while let Some(at) = self.alerts.iter().position(|alert| alert.alert_id == alert_id) {
+            if self.alerts[at].status == AlertStatus::Retracted {
+                return at;
+            }
+            nth += 1;
+            alert_id = format_compact!("{name}/{nth}");
         }
         self.alerts.push(AlertRow {
             alert_id,

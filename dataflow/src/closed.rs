@@ -11,9 +11,9 @@ use rustc_hash::FxBuildHasher;
 use std::hash::BuildHasher;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
-use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::{Capability, InputCapability};
 use timely::progress::frontier::MutableAntichain;
 
 use crate::Datum;
@@ -51,7 +51,7 @@ impl<D> Out<D> {
     }
 }
 
-/// Messages by epoch, each with the capability to answer at it.
+/// Rows by epoch, each epoch with the capabilities to answer at it.
 struct Stash<D> {
     waiting: BTreeMap<Epoch, (Vec<Capability<Epoch>>, Vec<D>)>,
 }
@@ -61,18 +61,12 @@ impl<D> Stash<D> {
         Stash { waiting: BTreeMap::new() }
     }
 
-    fn push(
+    fn at(
         &mut self,
         epoch: Epoch,
         capabilities: impl FnOnce() -> Vec<Capability<Epoch>>,
-        rows: &mut Vec<D>,
-    ) {
-        let (_, stash) = self.waiting.entry(epoch).or_insert_with(|| (capabilities(), Vec::new()));
-        if stash.is_empty() {
-            std::mem::swap(stash, rows);
-        } else {
-            stash.append(rows);
-        }
+    ) -> &mut Vec<D> {
+        &mut self.waiting.entry(epoch).or_insert_with(|| (capabilities(), Vec::new())).1
     }
 
     fn first(&self) -> Option<Epoch> {
@@ -81,6 +75,26 @@ impl<D> Stash<D> {
 
     fn take(&mut self, epoch: Epoch) -> Option<(Vec<Capability<Epoch>>, Vec<D>)> {
         self.waiting.remove(&epoch)
+    }
+}
+
+impl<D> Stash<Change<D>> {
+    /// Files the rows of a message, whose own epochs may lie after the message's.
+    fn file(&mut self, cap: &InputCapability<Epoch>, rows: &mut Vec<Change<D>>) {
+        let Some(&(_, first, _)) = rows.first() else { return };
+        let capabilities = |epoch| move || vec![cap.delayed(&epoch, 0), cap.delayed(&epoch, 1)];
+        if rows.iter().all(|(_, epoch, _)| *epoch == first) {
+            let stash = self.at(first, capabilities(first));
+            if stash.is_empty() {
+                std::mem::swap(stash, rows);
+            } else {
+                stash.append(rows);
+            }
+            return;
+        }
+        for row in rows.drain(..) {
+            self.at(row.1, capabilities(row.1)).push(row);
+        }
     }
 }
 
@@ -179,14 +193,14 @@ where
     builder.build(move |_initial| {
         move |frontiers: &[MutableAntichain<Epoch>]| {
             marks_in.for_each(|cap, data| {
-                marks.push(*cap.time(), || vec![cap.retain(0), cap.retain(1)], data);
+                marks.at(*cap.time(), || vec![cap.retain(0), cap.retain(1)]).append(data);
             });
             left_in.for_each(|cap, data| {
-                lefts.push(*cap.time(), || vec![cap.retain(0), cap.retain(1)], data);
+                lefts.file(&cap, data);
             });
             if let Some(right_in) = &mut right_in {
                 right_in.for_each(|cap, data| {
-                    rights.push(*cap.time(), || vec![cap.retain(0), cap.retain(1)], data);
+                    rights.file(&cap, data);
                 });
             }
             loop {

@@ -150,8 +150,11 @@ impl<'s, E: Datum> Graph<'s, E> {
                     Epoch,
                     timely::container::CapacityContainerBuilder<Vec<()>>,
                 >| {
-                    input.for_each(|cap, data| {
-                        waiting.entry(*cap.time()).or_default().append(data);
+                    input.for_each(|_, data| {
+                        // A message's rows may belong to later epochs than the message.
+                        for row in data.drain(..) {
+                            waiting.entry(row.1).or_default().push(row);
+                        }
                     });
                     while let Some(entry) = waiting.first_entry() {
                         if frontier.less_equal(entry.key()) {

@@ -41,8 +41,12 @@ fn flush<D: Datum>(changes: &mut Vec<(D, isize)>, out: &mut Out<D>) {
 impl<K: Datum, V: Datum> Table<'_, (K, Span<V>)> {
     /// The spans that last at least `duration` of event time.
     ///
-    /// An open span shows once the watermark is `duration` past its start. State: open spans younger than that.
+    /// An open span shows once the watermark is `duration` past its start; with no duration at once, also ahead of the
+    /// watermark. State: open spans younger than that.
     pub fn held_for(self, name: &str, duration: Millis) -> Self {
+        if duration <= 0 {
+            return self;
+        }
         let mut pending = Pending::new();
         let mut changes = Vec::new();
         closed(

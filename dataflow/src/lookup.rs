@@ -68,11 +68,12 @@ impl<'s, K: Datum, V: Datum> Table<'s, (K, V)> {
                     let mut over = EventTime::MAX;
                     for (row, diff) in changes {
                         let last = until(row);
-                        if last <= now.watermark && diff < 0 {
+                        let over_already = last <= now.watermark && last < EventTime::MAX;
+                        if over_already && diff < 0 {
                             continue;
                         }
                         changed.push((f(key, row, other), diff));
-                        if last > now.watermark {
+                        if !over_already {
                             put(&mut sides.rows, row, diff);
                             over = over.min(last);
                         }
@@ -92,7 +93,10 @@ impl<'s, K: Datum, V: Datum> Table<'s, (K, V)> {
                 keyed.due(now.watermark, &mut due);
                 for &slot in &due {
                     let (_, sides) = keyed.get(slot);
-                    sides.rows.retain(|(row, _)| until(row) > now.watermark);
+                    sides.rows.retain(|(row, _)| {
+                        let last = until(row);
+                        last > now.watermark || last == EventTime::MAX
+                    });
                     if let Some(next) = sides.rows.iter().map(|(row, _)| until(row)).min() {
                         keyed.wake(slot, next);
                     }

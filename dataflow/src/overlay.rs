@@ -90,13 +90,21 @@ impl<'s, K: Datum, A: Datum> Table<'s, (K, Point<A>)> {
                 for &(slot, at) in &touched {
                     let (_, track) = tracks.get(slot);
                     let begin = old.len();
-                    let from = track.boundary_before(at.min(track.present));
-                    track.tell(from, track.present, &judging, &mut old);
-                    ranges.push((begin, from));
+                    let changed = at.min(track.present.saturating_add(1));
+                    let from = track.boundary_before(changed);
+                    // Nearly always the change lies within what is open: told before, and where it comes from is known.
+                    let tail =
+                        track.tail.clone().filter(|tail| tail.from <= from && tail.from < changed);
+                    if let Some(tail) = &tail {
+                        old.push(tail.clone());
+                    } else {
+                        track.tell(from, None, track.present, &judging, &mut old);
+                    }
+                    ranges.push((begin, from, tail));
                 }
                 tracks.group(points, |_, key, track, rows| {
                     for (point, diff) in rows {
-                        if point.at < track.last_boundary() {
+                        if point.at < track.present {
                             let revision = Revision { at: point.at, seq: point.seq };
                             revised.give((key.clone(), revision), 1);
                         }
@@ -113,12 +121,13 @@ impl<'s, K: Datum, A: Datum> Table<'s, (K, Point<A>)> {
                     }
                 });
                 for (i, &(slot, _)) in touched.iter().enumerate() {
-                    let (begin, from) = ranges[i];
-                    let end = ranges.get(i + 1).map_or(old.len(), |&(next, _)| next);
+                    let (begin, from, tail) = (ranges[i].0, ranges[i].1, ranges[i].2.take());
+                    let end = ranges.get(i + 1).map_or(old.len(), |(next, _, _)| *next);
                     let (key, track) = tracks.get(slot);
                     track.present = track.present.max(now.watermark).max(track.latest());
                     new.clear();
-                    track.tell(from, track.present, &judging, &mut new);
+                    track.tell(from, tail, track.present, &judging, &mut new);
+                    track.tail = new.last().filter(|last| last.to == FOREVER).cloned();
                     difference(&old[begin..end], &new, |segment, diff| {
                         out.give((key.clone(), segment), diff);
                     });
@@ -153,6 +162,8 @@ struct Track<A, B, C> {
     spans: Vec<(Span<B>, isize)>,
     /// What has been told reaches up to here: the key's present.
     present: EventTime,
+    /// The open segment as told last.
+    tail: Option<Segment<C>>,
     /// Nothing changes any more before the floor; the segment that was in progress there.
     floor: EventTime,
     floor_run: Option<Segment<C>>,
@@ -164,6 +175,7 @@ impl<A, B, C> Default for Track<A, B, C> {
             points: Vec::new(),
             spans: Vec::new(),
             present: BEGINNING,
+            tail: None,
             floor: BEGINNING,
             floor_run: None,
         }
@@ -207,11 +219,6 @@ impl<A: Datum, B: Datum, C: Datum> Track<A, B, C> {
         let point = points.checked_sub(1).map_or(BEGINNING, |i| self.points[i].0.at);
         let edges = self.edges().map(|(edge, _)| edge).filter(|&edge| edge < at);
         point.max(edges.max().unwrap_or(BEGINNING)).max(self.floor)
-    }
-
-    /// Where the open segment begins.
-    fn last_boundary(&self) -> EventTime {
-        self.boundary_before(self.present.saturating_add(1))
     }
 
     fn second_boundary(&self) -> EventTime {
@@ -299,10 +306,12 @@ impl<A: Datum, B: Datum, C: Datum> Track<A, B, C> {
         Segment { from, to: FOREVER, value, since, seq }
     }
 
-    /// Appends the segments from the boundary `from` (or the first one) up to the present.
+    /// Appends the segments from the boundary `from` (or the first one) up to the present; `open` is the segment in
+    /// progress there, where that is known.
     fn tell<J, L, R>(
         &self,
         from: EventTime,
+        mut open: Option<Segment<C>>,
         present: EventTime,
         judging: &Judging<'_, J, L>,
         out: &mut Vec<Segment<C>>,
@@ -312,8 +321,7 @@ impl<A: Datum, B: Datum, C: Datum> Track<A, B, C> {
         R: PartialEq,
     {
         let mut at = if from == BEGINNING { self.first_boundary() } else { from };
-        let mut open: Option<Segment<C>> = None;
-        let mut first = true;
+        let mut first = open.is_none();
         while at <= present && at < FOREVER {
             let value = self.value(at, judging);
             open = match (open.take(), value) {

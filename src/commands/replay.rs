@@ -1,6 +1,6 @@
 //! `highwater replay`: recorded input through journal, dataflow and views, until every row is final.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -13,7 +13,7 @@ use highwater_ingest::journal::Options as JournalOptions;
 use highwater_ingest::{anonymous_bank, file};
 use highwater_queries::{ClosedSide, Settings, registry};
 use highwater_sinks::changelog::ChangelogConfig;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use rusqlite::{Connection, OpenFlags};
 
 use super::print;
@@ -153,9 +153,14 @@ struct Meter {
 
 impl Meter {
     fn start(fed: Arc<Fed>, heard: Arc<Heard>) -> Meter {
-        let style = "{bar:40} {human_pos}/{human_len} events, {per_sec}, {eta} to go";
+        let style = "{bar:40} {human_pos}/{human_len} events, {rate}, {eta} to go";
         let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-        bar.set_style(ProgressStyle::with_template(style).expect("the template is right"));
+        let style = ProgressStyle::with_template(style).expect("the template is right");
+        let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+            // The bar shows what it can; a line that cannot be written is not worth a word.
+            let _ = write!(out, "{:.0} a second", state.per_sec());
+        };
+        bar.set_style(style.with_key("rate", rate));
         let done = Stop::default();
         let told = done.clone();
         let show = move || {

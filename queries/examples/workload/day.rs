@@ -9,13 +9,13 @@ use highwater_dataflow::Span;
 use highwater_model::{ActivityCode, AgentId, Name, TeamId, parse_ms};
 use serde::Deserialize;
 
-pub struct Day {
-    pub start: i64,
-    pub end: i64,
+pub(crate) struct Day {
+    pub(crate) start: i64,
+    pub(crate) end: i64,
     /// `(agent, team)`, one row per agent.
-    pub teams: Vec<(AgentId, TeamId)>,
+    pub(crate) teams: Vec<(AgentId, TeamId)>,
     /// `(agent, activity)`.
-    pub schedule: Vec<(AgentId, Span<ActivityCode>)>,
+    pub(crate) schedule: Vec<(AgentId, Span<ActivityCode>)>,
 }
 
 #[derive(Deserialize)]
@@ -40,7 +40,7 @@ struct Segment {
 
 impl Day {
     /// Reads `meta.json`, `agents.jsonl` and `schedule.jsonl`.
-    pub fn read(dir: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn read(dir: &Path) -> anyhow::Result<Self> {
         let meta: Meta = serde_json::from_reader(open(&dir.join("meta.json"))?)?;
         let teams = lines::<Agent>(&dir.join("agents.jsonl"))?;
         let teams = teams.into_iter().map(|a| (AgentId(a.agent_id), TeamId(a.team))).collect();

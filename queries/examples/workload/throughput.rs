@@ -18,7 +18,7 @@ use crate::queries::{Wanted, build};
 /// Lines in an epoch.
 const EPOCH: usize = 4096;
 
-pub fn run(wanted: Wanted, data: &Path, out: &Path) -> anyhow::Result<()> {
+pub(crate) fn run(wanted: Wanted, data: &Path, out: &Path) -> anyhow::Result<()> {
     let day = Arc::new(Day::read(data)?);
     let out = out.to_owned();
     File::create(&out).with_context(|| out.display().to_string())?;
@@ -69,7 +69,7 @@ pub fn run(wanted: Wanted, data: &Path, out: &Path) -> anyhow::Result<()> {
 }
 
 #[allow(clippy::disallowed_methods, reason = "the METRIC line is wall clock by contract")]
-pub fn now() -> Duration {
+pub(crate) fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 

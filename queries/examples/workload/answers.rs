@@ -11,7 +11,7 @@ use crate::queries::Interval;
 
 /// Where the queries' rows go. A clone writes to the same place.
 #[derive(Clone)]
-pub struct Answers {
+pub(crate) struct Answers {
     inner: Rc<RefCell<Inner>>,
 }
 
@@ -23,30 +23,30 @@ struct Inner {
 
 /// What each key's answer is now.
 #[derive(Default)]
-pub struct Current {
-    pub intervals: HashMap<(QueueId, i64), Interval>,
-    pub out: HashMap<AgentId, (i64, bool)>,
+pub(crate) struct Current {
+    pub(crate) intervals: HashMap<(QueueId, i64), Interval>,
+    pub(crate) out: HashMap<AgentId, (i64, bool)>,
 }
 
 impl Answers {
     /// Writes every change as it becomes known.
-    pub fn changes(out: Box<dyn Write>) -> Self {
+    pub(crate) fn changes(out: Box<dyn Write>) -> Self {
         Answers { inner: Rc::new(RefCell::new(Inner { out, current: None })) }
     }
 
     /// Remembers what is current.
-    pub fn current(out: Box<dyn Write>) -> Self {
+    pub(crate) fn current(out: Box<dyn Write>) -> Self {
         let current = Some(Current::default());
         Answers { inner: Rc::new(RefCell::new(Inner { out, current })) }
     }
 
     /// Whether intervals are wanted before they are over.
-    pub fn early(&self) -> bool {
+    pub(crate) fn early(&self) -> bool {
         self.inner.borrow().current.is_some()
     }
 
     /// Gives `f` the current answers and the writer.
-    pub fn with<T>(&self, f: impl FnOnce(&mut Current, &mut dyn Write) -> T) -> T {
+    pub(crate) fn with<T>(&self, f: impl FnOnce(&mut Current, &mut dyn Write) -> T) -> T {
         let inner = &mut *self.inner.borrow_mut();
         let mut none = Current::default();
         f(inner.current.as_mut().unwrap_or(&mut none), &mut *inner.out)
@@ -57,7 +57,7 @@ impl Answers {
         inner.out.write_fmt(line).expect("the output file takes rows");
     }
 
-    pub fn interval(&self, queue: &QueueId, start: i64, value: &Interval, diff: isize) {
+    pub(crate) fn interval(&self, queue: &QueueId, start: i64, value: &Interval, diff: isize) {
         if let Some(current) = &mut self.inner.borrow_mut().current {
             if diff > 0 {
                 current.intervals.insert((queue.clone(), start), *value);
@@ -72,7 +72,7 @@ impl Answers {
         }
     }
 
-    pub fn rolling(&self, queue: &QueueId, start: i64, volume: i64, diff: isize) {
+    pub(crate) fn rolling(&self, queue: &QueueId, start: i64, volume: i64, diff: isize) {
         if diff > 0 && !self.early() {
             self.line(format_args!(
                 "{{\"q\":\"2\",\"queue\":\"{queue}\",\"w\":{start},\"volume\":{volume}}}\n"
@@ -80,7 +80,7 @@ impl Answers {
         }
     }
 
-    pub fn live(&self, agent: &AgentId, at: i64, out: bool) {
+    pub(crate) fn live(&self, agent: &AgentId, at: i64, out: bool) {
         if let Some(current) = &mut self.inner.borrow_mut().current {
             current.out.insert(agent.clone(), (at, out));
             return;
@@ -88,7 +88,7 @@ impl Answers {
         self.line(format_args!("{{\"q\":\"3\",\"agent\":\"{agent}\",\"t\":{at},\"out\":{out}}}\n"));
     }
 
-    pub fn day(
+    pub(crate) fn day(
         &self,
         agent: &AgentId,
         state: AgentState,
@@ -102,7 +102,7 @@ impl Answers {
         ));
     }
 
-    pub fn alert(&self, team: &TeamId, from: i64, to: i64, diff: isize) {
+    pub(crate) fn alert(&self, team: &TeamId, from: i64, to: i64, diff: isize) {
         self.line(format_args!(
             "{{\"q\":\"4i\",\"team\":\"{team}\",\"from\":{from},\"to\":{to},\"d\":{diff}}}\n"
         ));

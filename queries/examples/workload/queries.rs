@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use highwater_dataflow::window::{Accumulation, FixedWindows, Group, SlidingWindows, Sum, Trigger};
-use highwater_dataflow::{
-    EventTime, Events, FOREVER, Graph, Horizons, Point, Segment, Span, Table,
+use highwater_dataflow::window::{
+    Accumulation, Aggregate, FixedWindows, Group, SlidingWindows, Sum, Trigger,
 };
+use highwater_dataflow::{EventTime, Events, FOREVER, Graph, Horizons, Point, Segment, Span};
 use highwater_model::{ActivityCode, AgentId, AgentState};
 use serde::{Deserialize, Serialize};
 
@@ -20,14 +20,14 @@ const CORRECTION: i64 = 60 * MINUTE;
 
 /// Which queries to build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     pub q1: bool,
     pub q2: bool,
     pub q34: bool,
 }
 
 impl Wanted {
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let none = Wanted { q1: false, q2: false, q34: false };
         match text {
             "q1" => Some(Wanted { q1: true, ..none }),
@@ -40,7 +40,12 @@ impl Wanted {
 }
 
 /// Builds the wanted queries; `answers` takes their rows.
-pub fn build(graph: &mut Graph<'_, Input>, day: &Arc<Day>, wanted: Wanted, answers: &Answers) {
+pub(crate) fn build(
+    graph: &mut Graph<'_, Input>,
+    day: &Arc<Day>,
+    wanted: Wanted,
+    answers: &Answers,
+) {
     let horizons = Horizons { dedup: CORRECTION, correction: CORRECTION };
     let (admitted, _refused) = graph.input().admit(horizons, admission);
     let events = graph.events(admitted);
@@ -59,10 +64,10 @@ pub fn build(graph: &mut Graph<'_, Input>, day: &Arc<Day>, wanted: Wanted, answe
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
-pub struct Interval {
-    pub volume: i64,
-    pub completes: i64,
-    pub handle_ms: i64,
+pub(crate) struct Interval {
+    pub(crate) volume: i64,
+    pub(crate) completes: i64,
+    pub(crate) handle_ms: i64,
 }
 
 impl Group for Interval {
@@ -127,8 +132,30 @@ fn rolling<'s>(graph: &mut Graph<'s, Input>, events: &Events<'s, Input>, answers
     });
 }
 
-/// The agent's last word of the day.
+/// An agent's last word of the day.
 type Last = (EventTime, AgentState);
+
+/// The newest of values that are only ever added.
+struct Newest;
+
+impl Aggregate<Last> for Newest {
+    type Acc = Option<Last>;
+    type Output = Option<Last>;
+
+    fn zero(&self) -> Self::Acc {
+        None
+    }
+    fn add(&self, acc: &mut Self::Acc, value: &Last, diff: isize) {
+        assert!(diff > 0, "the newest of values that are taken back is not kept");
+        *acc = (*acc).max(Some(*value));
+    }
+    fn merge(&self, acc: &mut Self::Acc, other: &Self::Acc) {
+        *acc = (*acc).max(*other);
+    }
+    fn output(&self, acc: &Self::Acc) -> Self::Output {
+        *acc
+    }
+}
 
 fn adherence<'s>(
     graph: &mut Graph<'s, Input>,
@@ -179,7 +206,8 @@ fn adherence<'s>(
         .at_least("teams", 3, CORRECTION);
     let alerts = answers.clone();
     graph.observe("q4", episodes, move |_, rows| {
-        for ((team, episode), _, diff) in rows {
+        // What the schedule says of the time after the day is not asked for.
+        for ((team, episode), _, diff) in rows.iter().filter(|((_, e), _, _)| e.from < end) {
             alerts.alert(team, episode.from, episode.to.min(end), *diff);
         }
     });
@@ -199,7 +227,7 @@ fn adherence<'s>(
         .map(|(agent, point)| (agent, (point.at, (point.at, point.value))))
         .window_into("last state", FixedWindows::of(end - start).offset(start))
         .allowed_lateness(CORRECTION)
-        .aggregate(highwater_dataflow::window::Max)
+        .aggregate(Newest)
         .panes
         .flat_map(|(agent, pane)| pane.value.map(|last: Last| (agent, last.1)));
     let activity = schedule
@@ -223,7 +251,7 @@ fn adherence<'s>(
 }
 
 /// The day's own mapping of activity and state.
-pub fn is_out(state: AgentState, activity: Option<&ActivityCode>) -> bool {
+pub(crate) fn is_out(state: AgentState, activity: Option<&ActivityCode>) -> bool {
     use AgentState::{Acw, Available, OnCall};
     match activity.map(ActivityCode::as_str) {
         None => state != AgentState::Offline,

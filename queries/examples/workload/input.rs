@@ -6,29 +6,29 @@ use serde::{Deserialize, Serialize};
 
 /// An event of the day.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Input {
-    pub id: u128,
-    pub at: i64,
-    pub seq: u64,
-    pub what: What,
+pub(crate) struct Input {
+    pub(crate) id: u128,
+    pub(crate) at: i64,
+    pub(crate) seq: u64,
+    pub(crate) what: What,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum What {
+pub(crate) enum What {
     State(AgentId, AgentState),
     Arrival(QueueId),
     Complete(QueueId, i64),
 }
 
 /// What the door needs to know.
-pub fn admission(input: &Input) -> Admission {
+pub(crate) fn admission(input: &Input) -> Admission {
     Admission { id: input.id, at: Some(input.at), seq: input.seq }
 }
 
 /// Reads a line; `None` for events that no query reads.
 ///
 /// Errors: a line that is no event.
-pub fn read(line: &[u8], seq: u64) -> anyhow::Result<Option<Input>> {
+pub(crate) fn read(line: &[u8], seq: u64) -> anyhow::Result<Option<Input>> {
     let decoded = decode(line).map_err(|why| anyhow::anyhow!("line {seq}: {why}"))?;
     let envelope = decoded.envelope;
     let what = match envelope.event {

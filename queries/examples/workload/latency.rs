@@ -1,6 +1,6 @@
 //! Events from a socket, a row per event with the time it was written.
 
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader, BufWriter};
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ enum Ask {
     Adherence { t_in: u64, agent: AgentId },
 }
 
-pub fn run(data: &Path, out: &Path, port: u16) -> anyhow::Result<()> {
+pub(crate) fn run(data: &Path, out: &Path, port: u16) -> anyhow::Result<()> {
     let day = Arc::new(Day::read(data)?);
     let file = std::fs::File::create(out).with_context(|| out.display().to_string())?;
     let file = std::sync::Mutex::new(Some(file));
