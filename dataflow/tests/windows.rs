@@ -94,7 +94,7 @@ impl Windows {
                     _ => (10, 3, 1, false),
                 };
                 for &(at, v) in &sorted {
-                    for start in (-40..400).map(|n| n * period + offset) {
+                    for start in (-5..60).map(|n| n * period + offset) {
                         let end = start + size;
                         let holds =
                             if right { start < at && at <= end } else { start <= at && at < end };
