@@ -136,6 +136,9 @@ impl Config {
             windows: windows(&config["window"])?,
             trigger: match &config["trigger"] {
                 Value::Null => Trigger::Default,
+                given if parts(given) > PARTS_MAX => {
+                    return Err(format!("a trigger of more than {PARTS_MAX} parts"));
+                }
                 given => trigger(given)?,
             },
             accumulation: match text(config, "accumulation", "discarding")? {
@@ -146,7 +149,9 @@ impl Config {
             },
             allowed_lateness: match &config["allowed_lateness"] {
                 Value::Null => 0,
-                given => instant(given)?,
+                given => match instant(given)? {
+                lateness if lateness >= 0 => lateness,
+                negative => return Err(format!("allowed_lateness {negative} is negative")),
             },
             timestamps: match text(config, "timestamp_combiner", "end_of_window")? {
                 "end_of_window" => TimestampCombiner::EndOfWindow,
@@ -200,6 +205,18 @@ fn windows(window: &Value) -> Result<Windows, String> {
         Some("sessions") => Ok(Windows::Sessions { gap: length(window, "gap")? }),
         Some("global") => Ok(Windows::Global),
         _ => Err(format!("window {window} is not known")),
+    }
+}
+
+/// Parts a trigger may have.
+const PARTS_MAX: usize = 32;
+
+/// How many parts a trigger has, counting every object.
+fn parts(node: &Value) -> usize {
+    match node {
+        Value::Object(fields) => 1 + fields.values().map(parts).sum::<usize>(),
+        Value::Array(nodes) => nodes.iter().map(parts).sum(),
+        _ => 0,
     }
 }
 
