@@ -1,4 +1,9 @@
 //! The one integration binary: what must hold of the repository and of the program as a whole.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod bank;
+mod crash;
+mod oracle;
+mod sim;
 mod tidy;
+mod views;

@@ -130,7 +130,11 @@ impl<'s> Table<'s, Incident> {
                 });
                 due.clear();
                 scopes.due(now.watermark, &mut due);
-                for slot in touched.into_iter().chain(due.iter().copied()) {
+                // A scope may be both touched and due, and gone after the first look.
+                touched.extend(due.iter().copied());
+                touched.sort_unstable();
+                touched.dedup();
+                for slot in touched {
                     let (_, alerts) = scopes.get(slot);
                     alerts.retain(|alert| alert.over() >= oldest);
                     let first = alerts.iter().map(AlertRow::over).min();

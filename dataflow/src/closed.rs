@@ -42,7 +42,7 @@ pub(crate) struct Out<D> {
 }
 
 impl<D> Out<D> {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Out { epoch: 0, changes: Vec::new() }
     }
     #[inline]

@@ -77,10 +77,9 @@ impl<'s, G: Datum, M: Datum> Table<'s, (G, Span<M>)> {
                 groups.due(now.watermark, &mut due);
                 for slot in touched.into_iter().chain(due.iter().copied()) {
                     let (_, group) = groups.get(slot);
-                    let first = group.shown.iter().rev().find(|e| e.to >= oldest).map(|e| e.from);
                     group.shown.retain(|episode| episode.to >= oldest);
                     // What an episode still shown is made of stays as long as it does.
-                    let keep = first.map_or(oldest, |from| from.min(oldest));
+                    let keep = group.shown.first().map_or(oldest, |first| first.from.min(oldest));
                     group.spans.retain(|(span, _)| span.to >= keep);
                     let ends = group.spans.iter().map(|(span, _)| span.to).filter(|&t| t < FOREVER);
                     if let Some(end) = ends.min() {

@@ -23,6 +23,7 @@ pub mod overlay;
 pub mod runtime;
 pub mod signal;
 pub mod table;
+pub mod testing;
 pub mod time;
 mod unfold;
 pub mod view;

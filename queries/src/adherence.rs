@@ -102,16 +102,19 @@ pub(crate) fn schedule<'s>(input: &Inputs<'s>) -> Table<'s, (AgentId, Vec<Span<A
             let activities: Vec<Span<ActivityCode>> = activities.collect();
             let shift: (AgentId, ShiftId) = (update.agent, update.shift);
             // The version is the valid time here: a higher one replaces the shift, whenever it comes.
-            Some((shift, Point { at: update.version, value: activities, seq: envelope.seq }))
+            let value = (activities, envelope.at);
+            Some((shift, Point { at: update.version, value, seq: envelope.seq }))
         }
         _ => None,
     });
     shifts
         .latest_per_key_until("schedule", move |_, shift| {
-            let end = shift.value.iter().map(|activity| activity.to).max();
-            end.unwrap_or(0).saturating_add(2 * horizon)
+            // A deleted shift has no end; it is remembered as well, or a lower version that comes late would revive it.
+            let (activities, told_at) = &shift.value;
+            let end = activities.iter().map(|activity| activity.to).fold(*told_at, i64::max);
+            end.saturating_add(2 * horizon)
         })
-        .map(|((agent, _), shift)| (agent, shift.value))
+        .map(|((agent, _), shift)| (agent, shift.value.0))
 }
 
 /// Every agent's history, judged; see the file's head.

@@ -53,9 +53,11 @@ pub fn outcomes<'s>(input: &Inputs<'s>) -> Table<'s, (QueueId, (i64, Outcome))> 
     input.contact_events().flat_map(fact).gather(
         "contacts",
         move |facts| {
-            let ended = facts
-                .iter()
-                .any(|f| matches!(f.what, What::Complete { .. } | What::Abandon { .. }));
+            let any = |pick: fn(&What) -> bool| facts.iter().any(|fact| pick(&fact.what));
+            // One that was answered is not over when it is reported abandoned too.
+            let ended = any(|what| matches!(what, What::Complete { .. }))
+                || (any(|what| matches!(what, What::Abandon { .. }))
+                    && !any(|what| matches!(what, What::Answer)));
             let last = facts.last().map_or(0, |fact| fact.at);
             last.saturating_add(if ended { horizon } else { LOST_AFTER.max(horizon) })
         },

@@ -6,7 +6,8 @@ use super::Window;
 
 /// Assigns elements to windows by their event time. Implement it for windows of your own.
 pub trait WindowFn: 'static {
-    /// Appends the windows of an element at `at`. A merging function assigns exactly one.
+    /// Appends the windows of an element at `at`, each of which holds it, ascending. A merging function assigns
+    /// exactly one.
     fn assign(&self, at: EventTime, windows: &mut Vec<Window>);
 
     /// Whether overlapping windows of a key become one.
@@ -28,6 +29,24 @@ pub trait WindowFn: 'static {
     /// element to each of its windows.
     fn shares_slices(&self) -> bool {
         false
+    }
+}
+
+impl<W: WindowFn + ?Sized> WindowFn for Box<W> {
+    fn assign(&self, at: EventTime, windows: &mut Vec<Window>) {
+        (**self).assign(at, windows);
+    }
+    fn is_merging(&self) -> bool {
+        (**self).is_merging()
+    }
+    fn complete_at(&self, window: Window) -> EventTime {
+        (**self).complete_at(window)
+    }
+    fn slice(&self, at: EventTime) -> Window {
+        (**self).slice(at)
+    }
+    fn shares_slices(&self) -> bool {
+        (**self).shares_slices()
     }
 }
 
@@ -53,7 +72,8 @@ impl Closed {
 
 /// The greatest multiple of `size` (plus `offset`) that is not after `at`.
 fn floor(at: EventTime, size: Millis, offset: Millis) -> EventTime {
-    at - (at - offset).rem_euclid(size)
+    // Also where `at - offset` is no number, which only the first and last instants have to fear.
+    at.saturating_sub(at.wrapping_sub(offset).rem_euclid(size))
 }
 
 /// Windows of one size, side by side.
@@ -83,17 +103,17 @@ impl FixedWindows {
 
 impl WindowFn for FixedWindows {
     fn assign(&self, at: EventTime, windows: &mut Vec<Window>) {
-        let start = floor(at - self.closed.shift(), self.size, self.offset);
-        windows.push(Window { start, end: start + self.size });
+        let start = floor(at.saturating_sub(self.closed.shift()), self.size, self.offset);
+        windows.push(Window { start, end: start.saturating_add(self.size) });
     }
 
     fn complete_at(&self, window: Window) -> EventTime {
-        window.end + self.closed.shift()
+        window.end.saturating_add(self.closed.shift())
     }
 
     fn slice(&self, at: EventTime) -> Window {
         let start = floor(at, self.size, self.offset + self.closed.shift());
-        Window { start, end: start + self.size }
+        Window { start, end: start.saturating_add(self.size) }
     }
 }
 
@@ -136,24 +156,24 @@ impl SlidingWindows {
 
 impl WindowFn for SlidingWindows {
     fn assign(&self, at: EventTime, windows: &mut Vec<Window>) {
-        let at = at - self.closed.shift();
+        let at = at.saturating_sub(self.closed.shift());
         let last = floor(at, self.period, self.offset);
         let from = windows.len();
         let mut start = last;
-        while start + self.size > at {
-            windows.push(Window { start, end: start + self.size });
-            start -= self.period;
+        while start > at.saturating_sub(self.size) {
+            windows.push(Window { start, end: start.saturating_add(self.size) });
+            start = start.saturating_sub(self.period);
         }
         windows[from..].reverse();
     }
 
     fn complete_at(&self, window: Window) -> EventTime {
-        window.end + self.closed.shift()
+        window.end.saturating_add(self.closed.shift())
     }
 
     fn slice(&self, at: EventTime) -> Window {
         let start = floor(at, self.slice, self.offset + self.closed.shift());
-        Window { start, end: start + self.slice }
+        Window { start, end: start.saturating_add(self.slice) }
     }
 
     fn shares_slices(&self) -> bool {
@@ -177,7 +197,7 @@ impl Sessions {
 
 impl WindowFn for Sessions {
     fn assign(&self, at: EventTime, windows: &mut Vec<Window>) {
-        windows.push(Window { start: at, end: at + self.gap });
+        windows.push(Window { start: at, end: at.saturating_add(self.gap) });
     }
 
     fn is_merging(&self) -> bool {
@@ -229,6 +249,17 @@ mod tests {
         let gaps = SlidingWindows::of(10).every(30);
         assert_eq!(assigned(&gaps, 5), [(0, 10)]);
         assert!(assigned(&gaps, 15).is_empty());
+    }
+
+    #[test]
+    fn the_ends_of_time_have_windows() {
+        for at in [EventTime::MIN, EventTime::MIN + 1, EventTime::MAX - 1, EventTime::MAX] {
+            let mut out = Vec::new();
+            FixedWindows::of(10).closed(Closed::Right).assign(at, &mut out);
+            SlidingWindows::of(10).every(3).offset(2).assign(at, &mut out);
+            Sessions::with_gap(5).assign(at, &mut out);
+            assert!(out.iter().all(|window| window.start <= window.end), "{out:?}");
+        }
     }
 
     #[test]

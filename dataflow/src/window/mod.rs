@@ -113,7 +113,7 @@ impl<O> Pane<O> {
     }
 }
 
-/// An element that a window would not take, once per element and window.
+/// An element that a window would not take, or would not give up: once per element and window. Never retracted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LateElement {
     pub window: Window,
@@ -121,6 +121,8 @@ pub struct LateElement {
     /// How far the watermark was ahead of the element, ms.
     pub lateness: Millis,
     pub reason: LateReason,
+    /// The element was to be taken away, not added.
+    pub deletion: bool,
 }
 
 /// Why a window would not take an element.

@@ -32,13 +32,10 @@ fn merge<V: Datum>(set: &mut Multiset<V>, other: &Multiset<V>) {
     }
 }
 
-/// What occurs, ascending, each value as often as it occurs.
-fn repeated<'a, V: Clone>(
-    values: impl Iterator<Item = (&'a V, &'a isize)> + 'a,
-) -> impl Iterator<Item = V> + 'a
-where
-    V: 'a,
-{
+/// Each value as often as it occurs.
+fn repeated<'a, V: Clone + 'a>(
+    values: impl Iterator<Item = (&'a V, &'a isize)>,
+) -> impl Iterator<Item = V> {
     values.flat_map(|(value, &times)| std::iter::repeat_n(value.clone(), times.max(0) as usize))
 }
 

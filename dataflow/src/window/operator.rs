@@ -3,7 +3,7 @@
 //! Within an epoch rows come first, judged by the watermark of the epoch before; then processing-time deadlines;
 //! then the watermark advances. The order of rows within the epoch never shows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use differential_dataflow::consolidation::consolidate_updates;
 use rustc_hash::FxHashMap;
@@ -15,7 +15,7 @@ use crate::time::{BEGINNING, EventTime, Millis};
 
 use super::aggregate::Aggregate;
 use super::assign::WindowFn;
-use super::state::{Keyed, Live, NO_ALARM, Pending};
+use super::state::{Keyed, Live, NO_ALARM, Pending, Placed, Slice};
 use super::trigger::{Machine, Moment};
 use super::{
     Accumulation, Behavior, LateElement, LateReason, Pane, PaneInfo, Plan, TimestampCombiner,
@@ -28,6 +28,7 @@ pub(crate) type Row<K, V> = (K, (EventTime, V));
 /// Index of a key in [`Operator::keys`].
 pub(crate) type KeyId = u32;
 
+#[allow(clippy::struct_excessive_bools, reason = "what the plan amounts to, worked out once")]
 pub(crate) struct Operator<K, V, W, A: Aggregate<V>> {
     pub(crate) windows: W,
     pub(crate) aggregate: A,
@@ -51,8 +52,10 @@ pub(crate) struct Operator<K, V, W, A: Aggregate<V>> {
     pub(crate) any_refused: bool,
     /// Rows of windows that are gone because all their elements were deleted.
     pub(crate) orphans: Vec<(KeyId, Pane<A::Output>)>,
-    assigned: Vec<Window>,
+    pub(crate) assigned: Vec<Window>,
     shares_slices: bool,
+    /// Nobody asks about a window before its end, so only its slices need to know what comes.
+    lazy: bool,
     merging: bool,
     pub(crate) discarding: bool,
     pub(crate) retracting: bool,
@@ -65,8 +68,11 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
     pub(crate) fn new(windows: W, aggregate: A, plan: Plan) -> Self {
         let discarding = plan.accumulation == Accumulation::Discarding;
         let merging = windows.is_merging();
+        let machine = Machine::new(&plan.trigger, merging);
         Operator {
-            machine: Machine::new(&plan.trigger, merging),
+            lazy: machine.ignores_early_elements()
+                && plan.timestamps == TimestampCombiner::EndOfWindow,
+            machine,
             shares_slices: windows.shares_slices() && !discarding && !merging,
             merging,
             discarding,
@@ -165,15 +171,12 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
         if let Some(&id) = self.ids.get(key) {
             return id;
         }
-        let id = match self.free.pop() {
-            Some(id) => {
-                self.keys[id as usize] = Keyed::new(key.clone());
-                id
-            }
-            None => {
-                self.keys.push(Keyed::new(key.clone()));
-                KeyId::try_from(self.keys.len() - 1).expect("fewer than four billion live keys")
-            }
+        let id = if let Some(id) = self.free.pop() {
+            self.keys[id as usize] = Keyed::new(key.clone());
+            id
+        } else {
+            self.keys.push(Keyed::new(key.clone()));
+            KeyId::try_from(self.keys.len() - 1).expect("fewer than four billion live keys")
         };
         self.ids.insert(key.clone(), id);
         id
@@ -204,46 +207,66 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
 
     /// Puts the changes of one slice into its windows.
     fn put(&mut self, id: KeyId, pending: Pending<A::Acc>) {
+        let (inserted, deleted) = (pending.inserted, pending.deleted);
+        let keyed = &mut self.keys[id as usize];
+        let mut slice = None;
+        if self.shares_slices {
+            let start = self.windows.slice(pending.slice.start).start;
+            match keyed.find_slice(start) {
+                Ok(index) if self.lazy && self.watermark < keyed.slices[index].quiet_until => {
+                    // The common case: every window of the slice exists and is still filling.
+                    let slice = &mut keyed.slices[index];
+                    self.aggregate.merge(&mut slice.acc, &pending.acc);
+                    slice.elements += inserted - deleted;
+                    slice.changes += inserted + deleted;
+                    return;
+                }
+                place => slice = Some((start, place)),
+            }
+        }
         let mut assigned = std::mem::take(&mut self.assigned);
         self.windows.assign(pending.slice.start, &mut assigned);
-        let keyed = &mut self.keys[id as usize];
         let mut acc = Some(pending.acc);
         let mut taken = false;
+        let mut quiet_until = EventTime::MAX;
+        let mut next = usize::MAX;
         let count = assigned.len();
         for (nth, window) in assigned.drain(..).enumerate() {
             let complete = self.windows.complete_at(window);
-            if complete.saturating_add(self.plan.allowed_lateness) <= self.watermark {
+            quiet_until = quiet_until.min(complete);
+            let expires = complete.saturating_add(self.plan.allowed_lateness);
+            if expires <= self.watermark {
                 keyed.refused.push((pending.slice.start, window, LateReason::Expired));
                 self.any_refused = true;
                 continue;
             }
             let past_end = complete <= self.watermark;
-            let index = match keyed.find(window) {
+            // Windows of a slice mostly lie side by side.
+            let place = match keyed.windows.get(next) {
+                Some(live) if live.window == window => Ok(next),
+                _ => keyed.find(window),
+            };
+            let index = match place {
                 Ok(index) => index,
                 Err(index) => {
                     let mut live = Live::new(window);
                     live.passed = past_end;
-                    let due = if past_end {
-                        complete.saturating_add(self.plan.allowed_lateness)
-                    } else {
-                        complete
-                    };
+                    let due = if past_end { expires } else { complete };
                     self.ends.entry(due).or_default().push((id, window));
-                    keyed.windows.insert(index, live);
+                    keyed.windows.insert(index, Placed::new(live));
                     index
                 }
             };
-            let live = &mut keyed.windows[index];
+            next = index + 1;
+            let live = &mut *keyed.windows[index].live;
             if live.closed {
                 keyed.refused.push((pending.slice.start, window, LateReason::Closed));
                 self.any_refused = true;
                 continue;
             }
             taken = true;
-            live.elements += pending.inserted - pending.deleted;
-            live.changes += pending.inserted + pending.deleted;
+            let came = inserted + deleted;
             let moment = Moment { past_end, clock: self.now };
-            let came = pending.inserted + pending.deleted;
             self.machine.on_element(&mut live.trigger, moment, came);
             if !past_end {
                 let last = complete - 1;
@@ -256,7 +279,11 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
                 }
                 None if self.shares_slices => {}
                 None if nth + 1 == count => live.acc = acc.take(),
-                None => live.acc = acc.clone(),
+                None => live.acc.clone_from(&acc),
+            }
+            if live.acc.is_some() {
+                live.elements += inserted - deleted;
+                live.changes += came;
             }
             if (past_end || self.machine.speaks_early()) && !live.dirty {
                 live.dirty = true;
@@ -264,16 +291,19 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
             }
         }
         self.assigned = assigned;
-        if self.shares_slices && taken {
-            let acc = acc.expect("windows of shared slices only borrow it");
-            let start = self.windows.slice(pending.slice.start).start;
-            let from_end = keyed.slices.iter().rposition(|(at, _)| *at <= start);
-            match from_end {
-                Some(index) if keyed.slices[index].0 == start => {
-                    self.aggregate.merge(&mut keyed.slices[index].1, &acc);
-                }
-                Some(index) => keyed.slices.insert(index + 1, (start, acc)),
-                None => keyed.slices.insert(0, (start, acc)),
+        let Some((start, place)) = slice.filter(|_| taken) else { return };
+        let acc = acc.expect("windows of shared slices only borrow it");
+        match place {
+            Ok(index) => {
+                let slice = &mut keyed.slices[index];
+                self.aggregate.merge(&mut slice.acc, &acc);
+                slice.elements += inserted - deleted;
+                slice.changes += inserted + deleted;
+            }
+            Err(index) => {
+                let (elements, changes) = (inserted - deleted, inserted + deleted);
+                let slice = Slice { start, acc, elements, changes, quiet_until };
+                keyed.slices.insert(index, slice);
             }
         }
     }
@@ -294,10 +324,9 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
             for &(start, window, reason) in &keyed.refused {
                 if start == slice {
                     let lateness = self.watermark.saturating_sub(*at).max(0);
-                    late.give(
-                        (key.clone(), LateElement { window, at: *at, lateness, reason }),
-                        *diff,
-                    );
+                    let deletion = *diff < 0;
+                    let element = LateElement { window, at: *at, lateness, reason, deletion };
+                    late.give((key.clone(), element), diff.abs());
                 }
             }
         }
@@ -325,14 +354,14 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
         let moment = Moment { past_end, clock: self.now };
         if self.machine.should_fire(&live.trigger, moment) {
             self.machine.on_fire(&mut live.trigger, moment);
-            let finished = self.machine.is_finished(&live.trigger);
+            let finished = live.trigger.is_finished();
             self.fire(id, index, finished, crossing, out);
             if finished {
                 self.close(id, index);
             }
         }
         let live = &mut self.keys[id as usize].windows[index];
-        let alarm = self.machine.deadline(&live.trigger);
+        let alarm = self.machine.deadline(&live.trigger, self.now);
         if alarm < live.alarm && !live.closed {
             live.alarm = alarm;
             self.alarms.entry(alarm).or_default().push((id, window));
@@ -349,7 +378,7 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
         out: &mut PaneOut<K, A::Output>,
     ) {
         let keyed = &mut self.keys[id as usize];
-        let live = &mut keyed.windows[index];
+        let live = &mut *keyed.windows[index].live;
         let complete = self.windows.complete_at(live.window);
         let timing = if live.settled_panes > 0 {
             Timing::Late
@@ -361,33 +390,37 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
         } else {
             Timing::Late
         };
+        if live.acc.is_none() && self.shares_slices {
+            let mut acc = self.aggregate.zero();
+            let from = complete.saturating_sub(live.window.end - live.window.start);
+            let first = keyed.slices.partition_point(|slice| slice.start < from);
+            let slices = keyed.slices.range(first..);
+            for slice in slices.take_while(|slice| slice.start < complete) {
+                self.aggregate.merge(&mut acc, &slice.acc);
+                live.elements += slice.elements;
+                live.changes += slice.changes;
+            }
+            live.acc = Some(acc);
+        }
         let empty = live.changes == 0;
         let deserted = !self.discarding && live.elements <= 0;
         let needed = !empty
             || (timing == Timing::OnTime && self.plan.on_time == Behavior::FireAlways)
             || (finished && self.plan.closing == Behavior::FireAlways);
         if needed {
-            for row in live.shown.drain(..) {
+            let shown = live.shown.take().into_iter().chain(live.shown_before.drain(..));
+            for row in shown {
                 out.give((keyed.key.clone(), row), -1);
             }
         }
         if needed && !(deserted && (self.retracting || live.panes == 0)) {
-            if live.acc.is_none() {
-                let mut acc = self.aggregate.zero();
-                if self.shares_slices {
-                    let from = complete.saturating_sub(live.window.end - live.window.start);
-                    let first = keyed.slices.partition_point(|(start, _)| *start < from);
-                    let slices = keyed.slices[first..].iter();
-                    for (_, slice) in slices.take_while(|(start, _)| *start < complete) {
-                        self.aggregate.merge(&mut acc, slice);
-                    }
-                }
-                live.acc = Some(acc);
-            }
             let early = timing == Timing::Early;
             let pane = Pane {
                 window: live.window,
-                value: self.aggregate.output(live.acc.as_ref().expect("made above")),
+                value: match &live.acc {
+                    Some(acc) => self.aggregate.output(acc),
+                    None => self.aggregate.output(&self.aggregate.zero()),
+                },
                 at: live.hold.unwrap_or(complete - 1),
                 info: PaneInfo {
                     timing,
@@ -399,8 +432,8 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
             };
             live.panes += 1;
             live.settled_panes += i32::from(!early);
-            if self.retracting && !(finished && !self.merging) {
-                live.shown.push(pane.clone());
+            if self.retracting && (self.merging || !finished) {
+                live.shown = Some(pane.clone());
             }
             out.give((keyed.key.clone(), pane), 1);
         }
@@ -417,7 +450,7 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
         let live = &mut self.keys[id as usize].windows[index];
         live.closed = true;
         live.acc = None;
-        live.points = BTreeMap::new();
+        live.points = Vec::new();
         live.trigger = super::trigger::TriggerState::default();
     }
 
@@ -450,7 +483,7 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
     fn expire(&mut self, id: KeyId, index: usize) {
         let keyed = &mut self.keys[id as usize];
         keyed.windows.remove(index);
-        match keyed.windows.first() {
+        match keyed.windows.front() {
             None => {
                 keyed.slices.clear();
                 self.idle.push(id);
@@ -459,11 +492,24 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
                 let window = first.window;
                 let complete = self.windows.complete_at(window);
                 let needed = complete.saturating_sub(window.end - window.start);
-                let over = keyed.slices.partition_point(|(start, _)| *start < needed);
-                keyed.slices.drain(..over);
+                while keyed.slices.front().is_some_and(|slice| slice.start < needed) {
+                    keyed.slices.pop_front();
+                }
             }
             Some(_) => {}
         }
+    }
+
+    /// How much is remembered: keys, windows, slices, points and wake-ups.
+    #[cfg(test)]
+    pub(crate) fn state_size(&self) -> usize {
+        let keyed = self.keys.iter().map(|keyed| {
+            let points: usize = keyed.windows.iter().map(|live| live.points.len()).sum();
+            keyed.windows.len() + keyed.slices.len() + keyed.pending.len() + points
+        });
+        let ends: usize = self.ends.values().map(Vec::len).sum();
+        let alarms: usize = self.alarms.values().map(Vec::len).sum();
+        self.ids.len() + keyed.sum::<usize>() + ends + alarms
     }
 
     /// Notes when to look at a window that appeared or changed its bounds.
@@ -483,8 +529,8 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
             // A key is listed once per window lost; the first look forgets it.
             if keyed.windows.is_empty() && self.ids.get(&keyed.key) == Some(&id) {
                 self.ids.remove(&keyed.key);
-                keyed.slices = Vec::new();
-                keyed.windows = Vec::new();
+                keyed.slices = VecDeque::new();
+                keyed.windows = VecDeque::new();
                 keyed.pending = Vec::new();
                 self.free.push(id);
             }

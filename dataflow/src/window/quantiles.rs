@@ -1,7 +1,5 @@
 //! Quantiles from a histogram with logarithmic buckets: exact under retraction, approximate in value.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::Aggregate;
@@ -64,33 +62,63 @@ impl Histogram {
 }
 
 impl<V: Into<i64> + Copy> Aggregate<V> for Quantiles {
-    type Acc = BTreeMap<i64, i64>;
+    /// Counts by bucket, ascending, never a zero.
+    type Acc = Vec<(i64, i64)>;
     type Output = Histogram;
 
     fn zero(&self) -> Self::Acc {
-        BTreeMap::new()
+        Vec::new()
     }
 
+    #[inline]
     fn add(&self, acc: &mut Self::Acc, value: &V, diff: isize) {
         bump(acc, bucket((*value).into(), self.precision), diff as i64);
     }
 
     fn merge(&self, acc: &mut Self::Acc, other: &Self::Acc) {
-        for (&bucket, &count) in other {
-            bump(acc, bucket, count);
+        if other.len() * 8 < acc.len() {
+            for &(bucket, count) in other {
+                bump(acc, bucket, count);
+            }
+        } else {
+            *acc = merged(acc, other);
         }
     }
 
     fn output(&self, acc: &Self::Acc) -> Histogram {
-        Histogram { buckets: acc.iter().map(|(&bucket, &count)| (bucket, count)).collect() }
+        Histogram { buckets: acc.clone() }
     }
 }
 
-fn bump(counts: &mut BTreeMap<i64, i64>, bucket: i64, by: i64) {
-    let count = counts.entry(bucket).or_insert(0);
-    *count += by;
-    if *count == 0 {
-        counts.remove(&bucket);
+fn bump(counts: &mut Vec<(i64, i64)>, bucket: i64, by: i64) {
+    match counts.binary_search_by_key(&bucket, |&(bucket, _)| bucket) {
+        Ok(index) => {
+            counts[index].1 += by;
+            if counts[index].1 == 0 {
+                counts.remove(index);
+            }
+        }
+        Err(index) if by != 0 => counts.insert(index, (bucket, by)),
+        Err(_) => {}
+    }
+}
+
+/// The counts of both.
+fn merged(a: &[(i64, i64)], b: &[(i64, i64)]) -> Vec<(i64, i64)> {
+    let mut all = Vec::with_capacity(a.len() + b.len());
+    let (mut a, mut b) = (a.iter().copied().peekable(), b.iter().copied().peekable());
+    loop {
+        let next = match (a.peek(), b.peek()) {
+            (Some(x), Some(y)) if x.0 == y.0 => {
+                let both = a.next().zip(b.next());
+                both.map(|(x, y)| (x.0, x.1 + y.1)).filter(|(_, count)| *count != 0)
+            }
+            (Some(x), Some(y)) if x.0 < y.0 => a.next(),
+            (Some(_), None) => a.next(),
+            (_, Some(_)) => b.next(),
+            (None, None) => return all,
+        };
+        all.extend(next);
     }
 }
 

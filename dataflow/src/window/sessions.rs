@@ -3,7 +3,7 @@
 //! Connected windows are found among the live ones and all of the epoch's changes together, so that the order of
 //! arrival within the epoch does not matter and an element is judged by the window it ends up in.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::mem;
 
 use crate::Datum;
@@ -12,7 +12,7 @@ use crate::time::EventTime;
 use super::aggregate::Aggregate;
 use super::assign::WindowFn;
 use super::operator::{KeyId, Operator, held};
-use super::state::{Live, Pending, Point};
+use super::state::{Live, Pending, Placed, Point};
 use super::trigger::{Moment, TriggerState};
 use super::{LateReason, TimestampCombiner, Window};
 
@@ -41,17 +41,15 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
             // Whatever overlaps the span joins it and may widen it.
             loop {
                 let before = span;
-                while let Some((_, change)) = changes.next_if(|(next, _)| overlap(*next, span)) {
-                    span = hull(span, self.window_of(change.slice.start));
+                while let Some((next, change)) = changes.next_if(|(next, _)| overlap(*next, span)) {
+                    span = hull(span, next);
                     together.push(change);
                 }
                 let windows = &mut self.keys[id as usize].windows;
-                while let Some(index) =
-                    windows.iter().position(|live| !live.closed && overlap(live.window, span))
-                {
-                    let live = windows.remove(index);
+                while let Some(index) = overlapping(windows, span) {
+                    let Some(live) = windows.remove(index) else { break };
                     span = hull(span, live.window);
-                    sources.push(live);
+                    sources.push(*live.live);
                 }
                 if span == before {
                     break;
@@ -61,11 +59,11 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
         }
     }
 
-    fn window_of(&self, at: EventTime) -> Window {
-        let mut windows = Vec::with_capacity(1);
-        self.windows.assign(at, &mut windows);
-        assert!(windows.len() == 1, "a merging window function assigns one window to each element");
-        windows[0]
+    fn window_of(&mut self, at: EventTime) -> Window {
+        self.windows.assign(at, &mut self.assigned);
+        let window = self.assigned.pop();
+        assert!(self.assigned.is_empty(), "a merging window function assigns one window");
+        window.expect("a merging window function assigns a window to each element")
     }
 
     /// Merges connected windows and changes into the window `span`.
@@ -79,7 +77,7 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
         let complete = self.windows.complete_at(span);
         let refusal = if complete.saturating_add(self.plan.allowed_lateness) <= self.watermark {
             Some(LateReason::Expired)
-        } else if sources.is_empty() && self.keys[id as usize].find(span).is_ok() {
+        } else if sources.is_empty() && closed_by(&self.keys[id as usize].windows, span) {
             Some(LateReason::Closed)
         } else {
             None
@@ -99,20 +97,26 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
             let at = change.slice.start;
             let net = change.inserted - change.deleted;
             if !self.discarding {
-                let known = live.points.get(&at).map_or(0, |point| point.elements);
-                if known + net < 0 || (known == 0 && change.inserted == 0) {
+                let place = place_of(&live.points, at);
+                let known = place.map_or(0, |index| live.points[index].elements);
+                if known + net < 0 || (known == 0 && net <= 0) {
                     self.refuse(id, at, LateReason::Unknown);
                     continue;
                 }
-                let point = live
-                    .points
-                    .entry(at)
-                    .or_insert_with(|| Point { elements: 0, acc: self.aggregate.zero() });
-                point.elements += net;
-                self.aggregate.merge(&mut point.acc, &change.acc);
-                if point.elements == 0 {
-                    live.points.remove(&at);
-                    shrunk = true;
+                match place {
+                    Ok(index) => {
+                        let point = &mut live.points[index];
+                        point.elements += net;
+                        self.aggregate.merge(&mut point.acc, &change.acc);
+                        if point.elements == 0 {
+                            live.points.remove(index);
+                            shrunk = true;
+                        }
+                    }
+                    Err(index) => {
+                        let acc = change.acc.clone();
+                        live.points.insert(index, Point { at, elements: net, acc });
+                    }
                 }
             }
             match &mut live.acc {
@@ -162,7 +166,7 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
         if let Ok(index) = self.keys[id as usize].find(span) {
             // A closed window of the same bounds comes back to life, and its row with it.
             let closed = self.keys[id as usize].windows.remove(index);
-            merged.shown = closed.shown;
+            merged.shown_before.extend(closed.and_then(|mut closed| closed.shown.take()));
         }
         let states: Vec<&TriggerState> = sources.iter().map(|source| &source.trigger).collect();
         let own = sources.iter().find(|source| source.window == span);
@@ -175,7 +179,8 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
         for mut source in sources {
             merged.elements += source.elements;
             merged.changes += source.changes;
-            merged.shown.append(&mut source.shown);
+            merged.shown_before.extend(source.shown.take());
+            merged.shown_before.append(&mut source.shown_before);
             merged.hold = match (merged.hold, source.hold, self.plan.timestamps) {
                 (Some(a), Some(b), TimestampCombiner::Latest) => Some(a.max(b)),
                 (Some(a), Some(b), _) => Some(a.min(b)),
@@ -186,33 +191,14 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
                 (acc @ None, other) => *acc = other,
                 (Some(_), None) => {}
             }
-            if merged.points.len() < source.points.len() {
-                mem::swap(&mut merged.points, &mut source.points);
-            }
-            self.add_points(&mut merged.points, source.points);
+            // Live sessions are disjoint, and so are their points.
+            merged.points.append(&mut source.points);
         }
+        merged.points.sort_by_key(|point| point.at);
         if self.plan.timestamps == TimestampCombiner::EndOfWindow {
             merged.hold = (!moment.past_end).then(|| self.windows.complete_at(span) - 1);
         }
         merged
-    }
-
-    fn add_points(
-        &self,
-        points: &mut BTreeMap<EventTime, Point<A::Acc>>,
-        more: BTreeMap<EventTime, Point<A::Acc>>,
-    ) {
-        for (at, point) in more {
-            match points.get_mut(&at) {
-                Some(mine) => {
-                    mine.elements += point.elements;
-                    self.aggregate.merge(&mut mine.acc, &point.acc);
-                }
-                None => {
-                    points.insert(at, point);
-                }
-            }
-        }
     }
 
     /// What is left of a session after deletions: itself, a smaller one, several, or none.
@@ -222,8 +208,8 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
         mut live: Live<A::Acc, A::Output>,
     ) -> Vec<Live<A::Acc, A::Output>> {
         let mut spans: Vec<Window> = Vec::new();
-        for &at in live.points.keys() {
-            let window = self.window_of(at);
+        for point in &live.points {
+            let window = self.window_of(point.at);
             match spans.last_mut() {
                 Some(last) if overlap(*last, window) => *last = hull(*last, window),
                 _ => spans.push(window),
@@ -233,15 +219,16 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
             return vec![live];
         }
         let mut points = mem::take(&mut live.points);
-        let mut shown = mem::take(&mut live.shown);
+        let mut shown = mem::take(&mut live.shown_before);
+        shown.extend(live.shown.take());
         let single = spans.len() == 1;
         let mut parts = Vec::with_capacity(spans.len());
         for span in spans {
             let mut part = Live::new(span);
-            let later = points.split_off(&span.end);
+            let later = points.split_off(points.partition_point(|point| point.at < span.end));
             part.points = mem::replace(&mut points, later);
             let mut acc = self.aggregate.zero();
-            for point in part.points.values() {
+            for point in &part.points {
                 self.aggregate.merge(&mut acc, &point.acc);
                 part.elements += point.elements;
             }
@@ -257,7 +244,7 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
             }
             let (mine, others) =
                 mem::take(&mut shown).into_iter().partition(|row| overlap(row.window, span));
-            (part.shown, shown) = (mine, others);
+            (part.shown_before, shown) = (mine, others);
             parts.push(part);
         }
         self.orphans.extend(shown.into_iter().map(|row| (id, row)));
@@ -276,15 +263,41 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
         }
         let keyed = &mut self.keys[id as usize];
         match keyed.find(window) {
-            Err(index) => keyed.windows.insert(index, live),
+            Err(index) => keyed.windows.insert(index, Placed::new(live)),
             Ok(index) => {
                 // Splitting led back to a window that had been closed: it lives again, with its row.
-                live.shown.append(&mut keyed.windows[index].shown);
-                keyed.windows[index] = live;
+                live.shown_before.extend(keyed.windows[index].shown.take());
+                keyed.windows[index] = Placed::new(live);
             }
         }
         self.expect_end(id, window);
     }
+}
+
+/// Whether what falls in `span` belongs to a session that is closed. A window that holds a closed one within it is
+/// another, larger session, and lives.
+fn closed_by<A, O>(windows: &VecDeque<Placed<A, O>>, span: Window) -> bool {
+    let holds = |inner: Window| span.start <= inner.start && inner.end <= span.end;
+    windows.iter().take_while(|placed| placed.window.start < span.end).any(|placed| {
+        let window = placed.window;
+        overlap(window, span) && (window == span || !holds(window)) && placed.closed
+    })
+}
+
+/// Where the point is, or where it would be.
+fn place_of<A>(points: &[Point<A>], at: EventTime) -> Result<usize, usize> {
+    match points.last() {
+        None => Err(0),
+        Some(last) if last.at < at => Err(points.len()),
+        Some(_) => points.binary_search_by_key(&at, |point| point.at),
+    }
+}
+
+/// A live window that overlaps `span`. Live windows of a key are disjoint; closed ones may lie among them.
+fn overlapping<A, O>(windows: &VecDeque<Placed<A, O>>, span: Window) -> Option<usize> {
+    let after = windows.partition_point(|placed| placed.window.start < span.end);
+    let before = (0..after).rev().filter(|&index| !windows[index].closed);
+    before.take(1).find(|&index| windows[index].window.end > span.start)
 }
 
 fn overlap(a: Window, b: Window) -> bool {

@@ -1,6 +1,7 @@
 //! What an operator remembers: per key its live windows, shared slices and this epoch's changes.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::ops::{Deref, DerefMut};
 
 use crate::time::{EventTime, Millis};
 
@@ -10,10 +11,12 @@ use super::{LateReason, Pane, Window};
 /// One window of one key.
 pub(crate) struct Live<A, O> {
     pub(crate) window: Window,
-    /// What has accumulated. For windows made of shared slices: `None` until the window first speaks.
+    /// What has accumulated. `None` for windows made of shared slices until they first speak: their slices know.
     pub(crate) acc: Option<A>,
-    /// Rows now in the table for this window and those merged into it. Only when retracting.
-    pub(crate) shown: Vec<Pane<O>>,
+    /// The row now in the table for this window. Only when retracting.
+    pub(crate) shown: Option<Pane<O>>,
+    /// Rows of windows merged into this one, which its next pane replaces.
+    pub(crate) shown_before: Vec<Pane<O>>,
     pub(crate) trigger: TriggerState,
     /// Elements now in `acc`.
     pub(crate) elements: i64,
@@ -33,14 +36,40 @@ pub(crate) struct Live<A, O> {
     pub(crate) dirty: bool,
     /// Processing time for which a wake-up is set.
     pub(crate) alarm: Millis,
-    /// Only sessions that accumulate: elements by event time, so that deletions can split them.
-    pub(crate) points: BTreeMap<EventTime, Point<A>>,
+    /// Only sessions that accumulate: elements by event time, ascending, so that deletions can split them.
+    pub(crate) points: Vec<Point<A>>,
 }
 
 /// The elements of a session at one instant.
 pub(crate) struct Point<A> {
+    pub(crate) at: EventTime,
     pub(crate) elements: i64,
     pub(crate) acc: A,
+}
+
+/// A window in its key's list. The list is searched more than its windows are looked at, so it holds only their bounds.
+pub(crate) struct Placed<A, O> {
+    pub(crate) window: Window,
+    pub(crate) live: Box<Live<A, O>>,
+}
+
+impl<A, O> Placed<A, O> {
+    pub(crate) fn new(live: Live<A, O>) -> Self {
+        Placed { window: live.window, live: Box::new(live) }
+    }
+}
+
+impl<A, O> Deref for Placed<A, O> {
+    type Target = Live<A, O>;
+    fn deref(&self) -> &Live<A, O> {
+        &self.live
+    }
+}
+
+impl<A, O> DerefMut for Placed<A, O> {
+    fn deref_mut(&mut self) -> &mut Live<A, O> {
+        &mut self.live
+    }
 }
 
 /// No wake-up is set.
@@ -51,7 +80,8 @@ impl<A, O> Live<A, O> {
         Live {
             window,
             acc: None,
-            shown: Vec::new(),
+            shown: None,
+            shown_before: Vec::new(),
             trigger: TriggerState::default(),
             elements: 0,
             changes: 0,
@@ -62,9 +92,20 @@ impl<A, O> Live<A, O> {
             closed: false,
             dirty: false,
             alarm: NO_ALARM,
-            points: BTreeMap::new(),
+            points: Vec::new(),
         }
     }
+}
+
+/// What several windows share: the elements of one slice.
+pub(crate) struct Slice<A> {
+    pub(crate) start: EventTime,
+    pub(crate) acc: A,
+    pub(crate) elements: i64,
+    /// Elements that came or went, ever.
+    pub(crate) changes: i64,
+    /// The watermark at which the first of its windows is complete. Until then, windows need not be told of changes.
+    pub(crate) quiet_until: EventTime,
 }
 
 /// The changes of one epoch in one slice.
@@ -79,9 +120,9 @@ pub(crate) struct Pending<A> {
 pub(crate) struct Keyed<K, A, O> {
     pub(crate) key: K,
     /// By start, then end.
-    pub(crate) windows: Vec<Live<A, O>>,
-    /// Accumulators of shared slices, by start.
-    pub(crate) slices: Vec<(EventTime, A)>,
+    pub(crate) windows: VecDeque<Placed<A, O>>,
+    /// Shared slices, by start.
+    pub(crate) slices: VecDeque<Slice<A>>,
     pub(crate) pending: Vec<Pending<A>>,
     /// Windows that refused the elements of a slice in this epoch.
     pub(crate) refused: Vec<(EventTime, Window, LateReason)>,
@@ -91,8 +132,8 @@ impl<K, A, O> Keyed<K, A, O> {
     pub(crate) fn new(key: K) -> Self {
         Keyed {
             key,
-            windows: Vec::new(),
-            slices: Vec::new(),
+            windows: VecDeque::new(),
+            slices: VecDeque::new(),
             pending: Vec::new(),
             refused: Vec::new(),
         }
@@ -102,11 +143,23 @@ impl<K, A, O> Keyed<K, A, O> {
     #[inline]
     pub(crate) fn find(&self, window: Window) -> Result<usize, usize> {
         // Newest windows are the busiest: look from the end.
-        match self.windows.last() {
+        match self.windows.back() {
             None => Err(0),
             Some(last) if last.window < window => Err(self.windows.len()),
             Some(last) if last.window == window => Ok(self.windows.len() - 1),
-            Some(_) => self.windows.binary_search_by(|live| live.window.cmp(&window)),
+            Some(_) if self.windows[0].window == window => Ok(0),
+            Some(_) => self.windows.binary_search_by(|placed| placed.window.cmp(&window)),
+        }
+    }
+
+    /// Where the slice is, or where it would be.
+    #[inline]
+    pub(crate) fn find_slice(&self, start: EventTime) -> Result<usize, usize> {
+        match self.slices.back() {
+            None => Err(0),
+            Some(last) if last.start < start => Err(self.slices.len()),
+            Some(last) if last.start == start => Ok(self.slices.len() - 1),
+            Some(_) => self.slices.binary_search_by(|slice| slice.start.cmp(&start)),
         }
     }
 
@@ -124,13 +177,12 @@ impl<K, A, O> Keyed<K, A, O> {
         let known = self.pending[recent..]
             .iter()
             .rposition(|pending| pending.slice.start <= at && at < pending.slice.end);
-        let index = match known {
-            Some(index) => recent + index,
-            None => {
-                let fresh = Pending { slice: slice(), acc: zero(), inserted: 0, deleted: 0 };
-                self.pending.push(fresh);
-                self.pending.len() - 1
-            }
+        let index = if let Some(index) = known {
+            recent + index
+        } else {
+            let fresh = Pending { slice: slice(), acc: zero(), inserted: 0, deleted: 0 };
+            self.pending.push(fresh);
+            self.pending.len() - 1
         };
         &mut self.pending[index]
     }

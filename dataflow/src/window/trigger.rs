@@ -185,7 +185,9 @@ impl Machine {
                     Trigger::AfterAny(_) => Kind::Any,
                     _ => Kind::All,
                 });
-                of.iter().for_each(|part| self.compile(part));
+                for part in of {
+                    self.compile(part);
+                }
             }
             Trigger::OrFinally { main, until } => {
                 node(Kind::OrFinally);
@@ -219,9 +221,19 @@ impl Machine {
         self.early
     }
 
-    /// Whether the window is closed.
-    pub(crate) fn is_finished(&self, state: &TriggerState) -> bool {
-        state.finished & 1 != 0
+    /// Whether nothing that comes before the end of a window can make a difference to its trigger.
+    pub(crate) fn ignores_early_elements(&self) -> bool {
+        !self.early && !self.hears(0)
+    }
+
+    /// Whether the part counts or waits from the first element on.
+    fn hears(&self, id: usize) -> bool {
+        match self.nodes[id].kind {
+            Kind::Default | Kind::EndOfWindow | Kind::Always | Kind::Never => false,
+            Kind::Count(_) | Kind::Delay(_) => true,
+            Kind::Each | Kind::EarlyLate if !self.merging => self.hears(id + 1),
+            _ => self.children(id).any(|child| self.hears(child)),
+        }
     }
 
     /// Takes in that `count` elements came.
@@ -466,13 +478,14 @@ impl Machine {
         }
     }
 
-    /// The next processing time at which a pane may be due; `Millis::MAX` if none is awaited.
-    pub(crate) fn deadline(&self, state: &TriggerState) -> Millis {
+    /// The next processing time after `now` at which a pane may be due; `Millis::MAX` if none is awaited.
+    pub(crate) fn deadline(&self, state: &TriggerState, now: Millis) -> Millis {
         if state.numbers.is_empty() {
             return UNSET;
         }
         let waiting = self.nodes.iter().filter(|node| matches!(node.kind, Kind::Delay(_)));
-        waiting.map(|node| state.numbers[node.slot]).min().unwrap_or(UNSET)
+        let times = waiting.map(|node| state.numbers[node.slot]);
+        times.filter(|&time| time > now).min().unwrap_or(UNSET)
     }
 
     fn late(&self, id: usize) -> Option<usize> {
@@ -514,6 +527,11 @@ impl Machine {
 }
 
 impl TriggerState {
+    /// Whether the window is closed.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.has_finished(0)
+    }
+
     fn has_finished(&self, id: usize) -> bool {
         self.finished & (1 << id) != 0
     }

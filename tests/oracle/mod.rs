@@ -1,0 +1,125 @@
+//! Batch oracles: what every view must hold after an epoch, from first principles.
+//!
+//! Each oracle is plain Rust over the list of everything that was let in so far: loops and maps, nothing of the
+//! dataflow, no definitions shared with the queries. Only the door, the watermark and windows that are final
+//! depend on the order in which epochs came, and carry that much over from one epoch to the next.
+
+pub(crate) mod adherence;
+pub(crate) mod adherence_now;
+pub(crate) mod contacts;
+pub(crate) mod dead_letters;
+pub(crate) mod late_events;
+pub(crate) mod progress;
+pub(crate) mod queue_interval;
+pub(crate) mod queue_now;
+pub(crate) mod queue_rolling;
+pub(crate) mod sums;
+pub(crate) mod team_drift;
+pub(crate) mod windows;
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use highwater_dataflow::view::{Row, Value};
+use highwater_dataflow::{EventTime, Signal};
+use highwater_queries::registry::views;
+use highwater_queries::{Entry, Settings};
+
+use team_drift::Stretch;
+
+/// One epoch of input.
+#[derive(Clone, Debug)]
+pub(crate) struct Epoch {
+    pub(crate) number: u64,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) signals: Vec<Signal>,
+}
+
+/// The rows of every view, by view and key.
+pub(crate) type Contents = BTreeMap<&'static str, BTreeMap<String, Row>>;
+
+/// What must be so after an epoch.
+pub(crate) struct Expected {
+    pub(crate) watermark: EventTime,
+    /// All views but `alerts`, whose rows also tell how they came to be known.
+    pub(crate) views: Contents,
+    /// What the rule `team_drift` must claim, no more and no less.
+    pub(crate) drifts: Vec<Stretch>,
+}
+
+/// All oracles, fed epoch by epoch.
+pub(crate) struct Oracle {
+    settings: Settings,
+    progress: progress::Progress,
+    door: late_events::Door,
+    intervals: queue_interval::Intervals,
+    rolling: queue_rolling::Rolling,
+}
+
+impl Oracle {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Oracle {
+            settings: settings.clone(),
+            progress: progress::Progress::default(),
+            door: late_events::Door::new(settings),
+            intervals: queue_interval::Intervals::new(settings),
+            rolling: queue_rolling::Rolling::new(settings),
+        }
+    }
+
+    /// Takes an epoch in and says what must be so after it.
+    pub(crate) fn after(&mut self, epoch: &Epoch) -> Expected {
+        let before = self.progress.watermark;
+        self.progress.hear(&epoch.signals);
+        let watermark = self.progress.watermark;
+        self.door.admit(&epoch.entries, before);
+        let known = &self.door.known;
+
+        let outcomes = contacts::outcomes(known, watermark);
+        let measured = sums::measured(known, &outcomes);
+        let histories = adherence::histories(known, watermark);
+        let mut views = Contents::new();
+        for view in views_named() {
+            views.entry(view).or_default();
+        }
+        let (intervals, late) = self.intervals.rows(known, &measured, before, watermark);
+        put(&mut views, "queue_interval", intervals);
+        put(&mut views, "late_elements", late);
+        put(&mut views, "queue_rolling", self.rolling.rows(&measured, before, watermark));
+        put(&mut views, "queue_now", queue_now::rows(known, &outcomes));
+        put(&mut views, "adherence_now", adherence_now::rows(known, &histories, watermark));
+        put(&mut views, "dead_letters", dead_letters::rows(&self.door.rejected));
+        put(&mut views, "late_events", self.door.late_rows());
+        put(&mut views, "duplicate_counts", self.door.duplicate_rows());
+        let drifts = team_drift::drifts(known, &histories, watermark, &self.settings.team_drift);
+        Expected { watermark, views, drifts }
+    }
+}
+
+fn views_named() -> impl Iterator<Item = &'static str> {
+    views().into_iter().map(|view| view.name).filter(|name| *name != "alerts")
+}
+
+fn put(contents: &mut Contents, name: &'static str, rows: Vec<Row>) {
+    let table = contents.get_mut(name).unwrap_or_else(|| panic!("no view is called {name}"));
+    for row in rows {
+        let twice = table.insert(key(name, &row), row.clone());
+        assert!(twice.is_none(), "the oracle of {name} says a key twice: {row:?}");
+    }
+}
+
+/// A row's key as text.
+pub(crate) fn key(view: &str, row: &[Value]) -> String {
+    static KEYS: OnceLock<BTreeMap<&str, usize>> = OnceLock::new();
+    let keys = KEYS.get_or_init(|| views().iter().map(|view| (view.name, view.key)).collect());
+    let mut key = String::new();
+    for cell in &row[..keys[view]] {
+        match cell {
+            Value::Int(n) => key.push_str(&n.to_string()),
+            Value::Text(text) => key.push_str(text),
+            other => panic!("{view} has a key of {other:?}"),
+        }
+        key.push('|');
+    }
+    key
+}

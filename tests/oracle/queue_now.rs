@@ -1,0 +1,63 @@
+//! Queue now: the latest snapshot and profile of every queue heard of, and its open contacts counted.
+
+use std::collections::BTreeMap;
+
+use highwater_dataflow::view::{Row, Value};
+use highwater_model::{Envelope, Event, QueueId, QueueProfile, QueueUpdate};
+
+use super::contacts::Outcome;
+
+#[derive(Default)]
+struct Now<'a> {
+    profile: Option<(i64, &'a QueueProfile)>,
+    update: Option<(i64, &'a QueueUpdate)>,
+    waiting: i64,
+    in_progress: i64,
+}
+
+pub(crate) fn rows(known: &[Envelope], outcomes: &[(QueueId, i64, Outcome)]) -> Vec<Row> {
+    let mut queues: BTreeMap<&QueueId, Now<'_>> = BTreeMap::new();
+    for (queue, _, outcome) in outcomes {
+        let now = queues.entry(queue).or_default();
+        now.waiting += i64::from(*outcome == Outcome::Waiting);
+        now.in_progress += i64::from(*outcome == Outcome::InProgress);
+    }
+    for envelope in known {
+        match &envelope.event {
+            Event::QueueProfile(profile) => {
+                let now = queues.entry(&profile.queue).or_default();
+                now.profile = now.profile.max(Some((envelope.at, profile)));
+            }
+            Event::QueueUpdate(update) => {
+                let now = queues.entry(&update.queue).or_default();
+                now.update = now.update.max(Some((envelope.at, update)));
+            }
+            _ => {}
+        }
+    }
+    queues.into_iter().map(|(queue, now)| row(queue, &now)).collect()
+}
+
+fn row(queue: &QueueId, now: &Now<'_>) -> Row {
+    let int = |n: Option<i64>| n.map_or(Value::Null, Value::Int);
+    let share = |ppm: Option<i64>| ppm.map_or(Value::Null, |n| Value::Real(n as f64 / 10_000.0));
+    let profile = now.profile.map(|(_, profile)| profile);
+    let update = now.update.map(|(_, update)| update);
+    vec![
+        Value::Text(queue.0.clone()),
+        profile.map_or(Value::Null, |p| Value::Text(p.channel.name().into())),
+        int(update.map(|u| u.contacts_waiting)),
+        int(update.map(|u| u.longest_wait_s)),
+        int(update.map(|u| u.agents_available)),
+        int(update.map(|u| u.agents_on_call)),
+        int(update.map(|u| u.agents_acw)),
+        int(update.map(|u| u.agents_aux)),
+        share(update.and_then(|u| u.service_level_ppm)),
+        share(profile.map(|p| p.target_ppm)),
+        int(profile.map(|p| p.threshold_ms)),
+        int(profile.and_then(|p| p.overflow_threshold)),
+        int(now.update.map(|(at, _)| at)),
+        Value::Int(now.waiting),
+        Value::Int(now.in_progress),
+    ]
+}

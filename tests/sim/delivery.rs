@@ -1,0 +1,138 @@
+//! How what happens is told: late, twice, out of order, cut into epochs, by several partitions.
+
+use highwater_dataflow::{FOREVER, Signal};
+use highwater_model::{Envelope, EventKey};
+use highwater_queries::{Entry, Rejected};
+
+use super::random::Random;
+use super::world::{Happening, MINUTE};
+use crate::oracle::Epoch;
+
+/// What may go wrong on the way.
+#[derive(Clone, Copy)]
+pub(crate) struct Trouble {
+    /// In a thousand events.
+    pub(crate) duplicates: i64,
+    /// Percent that come some minutes late.
+    pub(crate) late: i64,
+    /// Percent that come hours late.
+    pub(crate) very_late: i64,
+    pub(crate) partitions: u32,
+    /// How far partitions expect their events to be out of order, ms.
+    pub(crate) disorder: i64,
+    /// Ends with the end of every partition.
+    pub(crate) ends: bool,
+}
+
+/// An entry on its way.
+pub(crate) struct Told {
+    arrives_at: i64,
+    at: i64,
+    partition: u32,
+    entry: Entry,
+}
+
+/// Everything as it arrives, with journal positions.
+pub(crate) fn deliver(
+    random: &mut Random,
+    happenings: Vec<Happening>,
+    trouble: Trouble,
+) -> Vec<Told> {
+    let mut told = Vec::new();
+    for (n, happening) in happenings.into_iter().enumerate() {
+        let partition = random.within(0, i64::from(trouble.partitions)) as u32;
+        let mut delay = random.within(0, 2_000);
+        if random.chance(10) {
+            delay = random.within(0, 90_000);
+        }
+        if random.chance(trouble.late) {
+            delay = random.within(2, 25) * MINUTE;
+        }
+        if random.chance(trouble.very_late) {
+            delay = random.within(60, 120) * MINUTE;
+        }
+        let envelope = Envelope {
+            seq: 0,
+            key: EventKey(n as u128 + 1),
+            at: happening.at,
+            event: happening.event,
+        };
+        let mut arrives_at = happening.told_at + delay;
+        let mut copies = 1;
+        while random.within(0, 1000) < trouble.duplicates {
+            copies += 1;
+        }
+        for _ in 0..copies {
+            let entry = Entry::Event(envelope.clone());
+            told.push(Told { arrives_at, at: happening.at, partition, entry });
+            arrives_at += random.within(0, 10 * MINUTE);
+        }
+        if random.chance(1) {
+            let rejected = Rejected {
+                seq: 0,
+                source: "sim".into(),
+                position: n as u64,
+                received_at: arrives_at,
+                reason: "not JSON".into(),
+            };
+            let entry = Entry::Rejected(rejected);
+            told.push(Told { arrives_at, at: i64::MIN, partition, entry });
+        }
+    }
+    told.sort_by_key(|told| told.arrives_at);
+    for (n, told) in told.iter_mut().enumerate() {
+        let place = n as u64 + 1;
+        match &mut told.entry {
+            Entry::Event(envelope) => envelope.seq = place,
+            Entry::Rejected(rejected) => rejected.seq = place,
+        }
+    }
+    told
+}
+
+/// Cuts what arrives into epochs of random sizes, with what the partitions say of event time.
+pub(crate) fn epochs(
+    random: &mut Random,
+    told: Vec<Told>,
+    largest: i64,
+    trouble: Trouble,
+) -> Vec<Epoch> {
+    let mut epochs = Vec::new();
+    let mut seen = vec![i64::MIN; trouble.partitions as usize];
+    let mut number = 1_000_000;
+    let mut told = told.into_iter().peekable();
+    while told.peek().is_some() {
+        let size = random.within(0, largest + 1) as usize;
+        let mut entries = Vec::new();
+        let mut clock = i64::MIN;
+        for told in told.by_ref().take(size) {
+            let seen = &mut seen[told.partition as usize];
+            *seen = told.at.max(*seen);
+            clock = clock.max(told.arrives_at);
+            entries.push(told.entry);
+        }
+        let mut signals = Vec::new();
+        for partition in 0..trouble.partitions {
+            let seen = seen[partition as usize];
+            if random.chance(4) {
+                signals.push(Signal::Idle { partition });
+            } else if seen > i64::MIN && random.chance(80) {
+                signals.push(Signal::Bound { partition, bound: seen - trouble.disorder });
+            }
+        }
+        if clock > i64::MIN && random.chance(10) {
+            signals.push(Signal::Clock { bound: clock - 3 * MINUTE });
+        }
+        if random.chance(5) {
+            signals.push(Signal::Tick);
+        }
+        number += random.within(1, 2_000_000) as u64;
+        epochs.push(Epoch { number, entries, signals });
+    }
+    if trouble.ends {
+        let end = |partition| Signal::Bound { partition, bound: FOREVER };
+        let signals = (0..trouble.partitions).map(end).collect();
+        epochs.push(Epoch { number: number + 1, entries: Vec::new(), signals });
+    }
+    epochs
+}

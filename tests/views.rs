@@ -1,0 +1,278 @@
+//! Every view against its oracle, at every closed epoch, under disorder.
+//!
+//! ```text
+//! HIGHWATER_SEEDS=0..500 cargo test --test highwater views
+//! ```
+
+use std::collections::BTreeSet;
+
+use highwater_dataflow::view::{Commit, Row, Value};
+use highwater_dataflow::{FOREVER, Signal, Step};
+use highwater_queries::Settings;
+use highwater_queries::settings::{ClosedSide, DriftRule};
+
+use crate::oracle::team_drift::Stretch;
+use crate::oracle::{Contents, Epoch, Oracle};
+use crate::sim::delivery::{Trouble, deliver, epochs};
+use crate::sim::drive::{Sinks, difference, run};
+use crate::sim::random::Random;
+use crate::sim::world::{Edits, LENGTH, START, happenings};
+
+/// The seeds to run, from the environment or `usual`.
+fn seeds(usual: impl Iterator<Item = u64>) -> Vec<u64> {
+    let Ok(text) = std::env::var("HIGHWATER_SEEDS") else { return usual.collect() };
+    let parse = |text: &str| text.trim().parse::<u64>().ok();
+    let range = text.split_once("..").and_then(|(from, to)| Some(parse(from)?..parse(to)?));
+    range.unwrap_or_else(|| panic!("HIGHWATER_SEEDS={text}; write it as 0..500")).collect()
+}
+
+/// The usual seeds, and one that once found what they did not.
+fn usual() -> impl Iterator<Item = u64> {
+    (0..20).chain([26])
+}
+
+/// A deployment and its input, made from a seed.
+struct Case {
+    settings: Settings,
+    epochs: Vec<Epoch>,
+}
+
+impl Case {
+    fn of(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        // Every third run forgets within the run what lies too far back.
+        let forgets = seed % 3 == 2;
+        let edits = if forgets { Edits::None } else { Edits::Past };
+        let settings = Settings {
+            interval_s: *random.pick(&[300, 900, 1800]),
+            closed: *random.pick(&[ClosedSide::Left, ClosedSide::Right]),
+            allowed_lateness_s: *random.pick(&[0, 300, 600, 1800]),
+            correction_s: if forgets { 1800 + random.within(0, 1800) } else { 86_400 },
+            empty_intervals: random.chance(75),
+            team_drift: DriftRule {
+                enabled: true,
+                agents_out_min: random.within(2, 4) as usize,
+                lasting_s: *random.pick(&[0, 0, 0, 120]),
+            },
+            ..Settings::default()
+        };
+        settings.check().unwrap();
+        let trouble = Trouble {
+            duplicates: *random.pick(&[5, 20, 50]),
+            late: *random.pick(&[1, 5, 15]),
+            very_late: if forgets { 3 } else { 0 },
+            partitions: random.within(1, 4) as u32,
+            disorder: *random.pick(&[0, 10_000, 60_000]),
+            ends: random.chance(50),
+        };
+        let happenings = happenings(&mut random, edits);
+        let told = deliver(&mut random, happenings, trouble);
+        let largest = *random.pick(&[20, 40, 120]);
+        let epochs = epochs(&mut random, told, largest, trouble);
+        Case { settings, epochs }
+    }
+}
+
+#[test]
+fn views_equal_their_oracles_at_every_epoch_even_seeds() {
+    for seed in seeds(usual()).into_iter().filter(|seed| seed % 2 == 0) {
+        check(seed);
+    }
+}
+
+#[test]
+fn views_equal_their_oracles_at_every_epoch_odd_seeds() {
+    for seed in seeds(usual()).into_iter().filter(|seed| seed % 2 == 1) {
+        check(seed);
+    }
+}
+
+/// Whatever the order of arrival and however it is cut, the same is known in the end.
+#[test]
+fn arrival_order_and_batching_leave_no_trace() {
+    for seed in seeds(0..6) {
+        let settings = Settings {
+            allowed_lateness_s: 86_400,
+            // Opening intervals come by the profile that was known when they began: see `unfold`.
+            empty_intervals: false,
+            ..Settings::default()
+        };
+        let trouble = Trouble {
+            duplicates: 20,
+            late: 10,
+            very_late: 2,
+            partitions: 3,
+            disorder: 30_000,
+            ends: false,
+        };
+        let outcome = |order: u64| {
+            let mut random = Random::new(seed);
+            let happenings = happenings(&mut random, Edits::Past);
+            let mut told = deliver(&mut random, happenings, trouble);
+            let mut random = Random::new(seed + order);
+            if order > 0 {
+                random.shuffle(&mut told);
+            }
+            let mut epochs = epochs(&mut random, told, 20 + 60 * order as i64, trouble);
+            let number = epochs.last().map_or(1, |last| last.number + 1);
+            let bound = START + 10 * LENGTH;
+            let signals =
+                (0..trouble.partitions).map(|partition| Signal::Bound { partition, bound });
+            epochs.push(Epoch { number, entries: Vec::new(), signals: signals.collect() });
+            let mut sinks = Sinks::default();
+            for commit in run(&settings, &epochs, 1, false) {
+                sinks.apply(&commit).unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));
+            }
+            let alerts = sinks.views.remove("alerts").unwrap_or_default();
+            let standing = alerts.values().filter(|row| text(&row[3]) != "retracted").map(claim);
+            let standing: BTreeSet<Stretch> = standing.collect();
+            (sinks.views, standing)
+        };
+        let (views, standing) = outcome(0);
+        assert!(!standing.is_empty() && views.len() > 4, "seed {seed} shows something");
+        for order in 1..=2 {
+            let (others, standing_too) = outcome(order);
+            same(&others, &views).unwrap_or_else(|wrong| panic!("seed {seed}/{order}: {wrong}"));
+            assert_eq!(standing_too, standing, "seed {seed}/{order}: alerts that stand");
+        }
+    }
+}
+
+/// One seed, for 1, 2 and 4 workers, epoch by epoch and many at once.
+fn check(seed: u64) {
+    let case = Case::of(seed);
+    let commits = run(&case.settings, &case.epochs, 1, true);
+    if let Err(wrong) = compare(&case, &commits) {
+        panic!("seed {seed}: {wrong}");
+    }
+    for (workers, one_by_one) in [(1, false), (2, seed % 4 == 0), (4, false)] {
+        let others = run(&case.settings, &case.epochs, workers, one_by_one);
+        if let Some(difference) = difference(&commits, &others) {
+            panic!(
+                "seed {seed}: {workers} workers (one by one: {one_by_one}) differ\n{difference}"
+            );
+        }
+    }
+}
+
+/// Folds the commits and holds every epoch against the oracles.
+fn compare(case: &Case, commits: &[Commit]) -> Result<(), String> {
+    let mut oracle = Oracle::new(&case.settings);
+    let mut sinks = Sinks::default();
+    for (nth, (epoch, commit)) in case.epochs.iter().zip(commits).enumerate() {
+        let place = format!("epoch {nth} of {} ({})", case.epochs.len(), epoch.number);
+        sinks.apply(commit).map_err(|wrong| format!("{place}: {wrong}"))?;
+        let expected = oracle.after(epoch);
+        if commit.watermark != expected.watermark {
+            let (is, should) = (commit.watermark, expected.watermark);
+            return Err(format!("{place}: the watermark is {is}, not {should}"));
+        }
+        same(&sinks.views, &expected.views)
+            .and_then(|()| alerts(&sinks, commit, &expected.drifts))
+            .map_err(|wrong| format!("{place}, watermark {}: {wrong}", commit.watermark))?;
+    }
+    Ok(())
+}
+
+/// Every view but `alerts` holds exactly the expected rows.
+fn same(views: &Contents, expected: &Contents) -> Result<(), String> {
+    for (name, rows) in expected {
+        let none = std::collections::BTreeMap::new();
+        let held = views.get(name).unwrap_or(&none);
+        if held == rows {
+            continue;
+        }
+        let mut wrong = format!("{name} differs");
+        for key in held.keys().chain(rows.keys()).collect::<BTreeSet<_>>() {
+            let (is, should) = (held.get(key), rows.get(key));
+            if is != should {
+                wrong.push_str(&format!("\n  is     {is:?}\n  should {should:?}"));
+            }
+        }
+        return Err(wrong);
+    }
+    Ok(())
+}
+
+/// The alerts that stand are the true drifts, each told by its messages; what this commit retracts is untrue.
+fn alerts(sinks: &Sinks, commit: &Commit, drifts: &[Stretch]) -> Result<(), String> {
+    let none = std::collections::BTreeMap::new();
+    let rows = sinks.views.get("alerts").unwrap_or(&none);
+    let mut standing = Vec::new();
+    for row in rows.values() {
+        let claim = claim(row);
+        let status = text(&row[3]);
+        let by_extent = if claim.to == FOREVER { "open" } else { "resolved" };
+        if status == by_extent {
+            standing.push(claim);
+        } else if status != "retracted" {
+            return Err(format!("an alert is {status} and should be {by_extent}: {row:?}"));
+        }
+    }
+    standing.sort();
+    if standing != drifts {
+        let wrong: Vec<_> = standing.iter().filter(|claim| !drifts.contains(claim)).collect();
+        let missing: Vec<_> = drifts.iter().filter(|drift| !standing.contains(drift)).collect();
+        return Err(format!("alerts differ\n  wrong   {wrong:?}\n  missing {missing:?}"));
+    }
+    // What is retracted is untrue now; it may come true again later, under this name or another.
+    for message in commit.notifications.iter().filter(|m| m.step == Step::Retracted) {
+        let is = &message.incident;
+        if drifts
+            .iter()
+            .any(|d| (d.team.as_str(), d.from, d.to) == (is.scope.as_str(), is.from, is.to))
+        {
+            return Err(format!("retracted, and true: {message:?}"));
+        }
+    }
+    if rows.len() != sinks.alerts.len() {
+        return Err(format!("{} alerts, messages of {}", rows.len(), sinks.alerts.len()));
+    }
+    for row in rows.values() {
+        let id = text(&row[0]);
+        let Some(last) = sinks.alerts.get(id) else {
+            return Err(format!("no message of {id}"));
+        };
+        let status = match last.step {
+            Step::Retracted => "retracted",
+            _ if last.incident.to == FOREVER => "open",
+            _ => "resolved",
+        };
+        let told = Stretch {
+            team: last.incident.scope.to_string(),
+            from: last.incident.from,
+            to: last.incident.to,
+            peak: last.incident.value,
+            members: last.incident.members.join(","),
+        };
+        if (claim(row), text(&row[3]), &row[9])
+            != (told, status, &Value::Int(i64::from(last.revision)))
+        {
+            return Err(format!("the row {row:?} is not what was told last: {last:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// What a row of `alerts` claims.
+fn claim(row: &Row) -> Stretch {
+    let int = |cell: &Value| match cell {
+        Value::Int(n) => *n,
+        Value::Null => FOREVER,
+        other => panic!("no whole number: {other:?}"),
+    };
+    Stretch {
+        team: text(&row[2]).to_owned(),
+        from: int(&row[4]),
+        to: int(&row[5]),
+        peak: int(&row[6]),
+        members: text(&row[8]).replace(", ", ","),
+    }
+}
+
+fn text(cell: &Value) -> &str {
+    match cell {
+        Value::Text(text) => text,
+        other => panic!("no text: {other:?}"),
+    }
+}
