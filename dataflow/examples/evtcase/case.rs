@@ -150,8 +150,9 @@ impl Config {
             allowed_lateness: match &config["allowed_lateness"] {
                 Value::Null => 0,
                 given => match instant(given)? {
-                lateness if lateness >= 0 => lateness,
-                negative => return Err(format!("allowed_lateness {negative} is negative")),
+                    lateness if lateness >= 0 => lateness,
+                    negative => return Err(format!("allowed_lateness {negative} is negative")),
+                },
             },
             timestamps: match text(config, "timestamp_combiner", "end_of_window")? {
                 "end_of_window" => TimestampCombiner::EndOfWindow,
