@@ -289,7 +289,7 @@ impl World<'_> {
         }
         let wait_ms = self.random.within(0, 90_000);
         let fate = self.random.within(0, 100);
-        if fate < 25 || fate >= 95 {
+        if !(25..95).contains(&fate) {
             let stage = if fate < 8 { AbandonStage::Ivr } else { AbandonStage::Queue };
             let abandoned =
                 ContactAbandoned { contact: contact.clone(), queue: queue.clone(), wait_ms, stage };
