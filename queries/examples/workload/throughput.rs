@@ -63,7 +63,7 @@ pub(crate) fn run(wanted: Wanted, data: &Path, out: &Path) -> anyhow::Result<()>
     send(&mut events, FOREVER);
     runtime.finish();
     drained.join().map_err(|_| anyhow::anyhow!("the reader of commits died"))?;
-    let (last, cpu) = (now(), cpu_time() - cpu);
+    let (last, cpu) = (now(), cpu_time().saturating_sub(cpu));
     eprintln!("METRIC first={} last={} cpu={}", first.as_nanos(), last.as_nanos(), cpu.as_nanos());
     Ok(())
 }
