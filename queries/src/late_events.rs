@@ -8,7 +8,7 @@
 use highwater_dataflow::view::{Column, Row, Value, View, ViewRow};
 use highwater_dataflow::window::{LateElement, Window};
 use highwater_dataflow::{Graph, Reason, Table};
-use highwater_model::{Event, Name, QueueId};
+use highwater_model::{Name, QueueId};
 use serde::{Deserialize, Serialize};
 
 use crate::input::{Entry, Inputs};
@@ -64,7 +64,7 @@ impl ViewRow for LateElements {
             Column::text("key", "the window's key"),
             Column::int("window_start_ms", "start of the window, ms UTC"),
             Column::int("window_end_ms", "end of the window, ms UTC"),
-            Column::int("late", "how many contributions"),
+            Column::int("late", "by how many contributions the window would have changed since"),
         ],
     };
 
@@ -108,42 +108,33 @@ pub(crate) fn publish<'s>(graph: &mut Graph<'s, Entry>, input: &Inputs<'s>) {
     graph.publish(refused.clone().flat_map(|refused| match (refused.row, refused.reason) {
         (Entry::Event(envelope), Reason::TooLate) => Some(LateEvent {
             seq: envelope.seq,
-            kind: kind(&envelope.event),
+            kind: envelope.event.event_type().into(),
             at: envelope.at,
             behind: refused.behind,
         }),
         _ => None,
     }));
     let duplicates = refused.flat_map(|refused| match (refused.row, refused.reason) {
-        (Entry::Event(envelope), Reason::Duplicate) => Some(kind(&envelope.event)),
+        (Entry::Event(envelope), Reason::Duplicate) => {
+            Some(Name::from(envelope.event.event_type()))
+        }
         _ => None,
     });
     graph.publish(duplicates.count().map(|(kind, n)| DuplicateCount { kind, count: n as i64 }));
 }
 
-/// Late elements of a view's windows, counted.
+/// Late elements of a view's windows, counted; what was taken back late counts against what came late.
 pub(crate) fn late_elements<'s>(
     view: &'static str,
     late: Table<'s, (QueueId, LateElement)>,
 ) -> Table<'s, LateElements> {
-    late.map(|(queue, late)| (queue.0, late.window)).count().map(move |((key, window), n)| {
-        LateElements { view: view.into(), key, window, count: n as i64 }
+    let place = |(queue, late): (QueueId, LateElement)| (queue.0, late.window);
+    let came = late.clone().filter(|(_, late)| !late.deletion).map(place);
+    let gone = late.filter(|(_, late)| late.deletion).map(place);
+    came.concat(gone.negate()).count().map(move |((key, window), n)| LateElements {
+        view: view.into(),
+        key,
+        window,
+        count: n as i64,
     })
-}
-
-fn kind(event: &Event) -> Name {
-    match event {
-        Event::AgentStateChange(_) => "AgentStateChange",
-        Event::ContactArrival(_) => "ContactArrival",
-        Event::ContactComplete(_) => "ContactComplete",
-        Event::ContactAbandoned(_) => "ContactAbandoned",
-        Event::QueueUpdate(_) => "QueueUpdate",
-        Event::ForecastRefresh(_) => "ForecastRefresh",
-        Event::AgentProfile(_) => "AgentProfile",
-        Event::ScheduleUpdate(_) => "ScheduleUpdate",
-        Event::ActivityMapping(_) => "ActivityMapping",
-        Event::QueueProfile(_) => "QueueProfile",
-        Event::ForecastUpdate(_) => "ForecastUpdate",
-    }
-    .into()
 }
