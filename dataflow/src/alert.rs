@@ -48,7 +48,7 @@ impl Step {
 /// One message to alert channels. `(alert_id, revision)` is its identity: receivers deduplicate by it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Notification {
-    /// `rule/scope/<first start in ms>`: stable over the alert's whole life.
+    /// `rule/scope/<first start in ms>`, with `/2` and so on where that name is taken: stable over the alert's whole life.
     pub alert_id: CompactString,
     /// Counts the messages of this alert from 1.
     pub revision: u32,

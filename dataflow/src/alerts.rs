@@ -124,7 +124,8 @@ impl<'s> Table<'s, Incident> {
                         let side = if diff > 0 { &mut come } else { &mut gone };
                         side.push(incident.clone());
                     }
-                    let mut shown = revisions.iter().filter(|((of, _), _, _)| of == scope);
+                    let mut shown =
+                        revisions.iter().filter(|((of, _), _, n)| of == scope && *n > 0);
                     let mut life = Life { rule: &rule, epoch: now.epoch, alerts };
                     life.step(gone, come, &mut shown, out, messages);
                 });

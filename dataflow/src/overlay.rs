@@ -26,7 +26,7 @@ pub struct Segment<C> {
     pub seq: u64,
 }
 
-/// A statement that changed what had been said about the past.
+/// A statement that changed what had been said: of the past, or by ending a segment that was told as open.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Revision {
     pub at: EventTime,
@@ -37,7 +37,8 @@ pub struct Revision {
 pub struct Overlay<'s, K: Datum, C: Datum> {
     /// `(K, Segment<C>)`, contiguous per key, the last one open.
     pub segments: Table<'s, (K, Segment<C>)>,
-    /// `(K, Revision)`: insertions only, one per late point or past schedule edit, in the epoch it took effect.
+    /// `(K, Revision)`: insertions only, one per statement that changed what had been told, in the epoch it
+    /// took effect.
     pub revisions: Table<'s, (K, Revision)>,
 }
 
@@ -62,6 +63,7 @@ impl<'s, K: Datum, A: Datum> Table<'s, (K, Point<A>)> {
         let (mut old, mut new) = (Vec::new(), Vec::new());
         let mut due = Vec::new();
         let mut touched: Vec<(u32, EventTime)> = Vec::new();
+        let mut said: Vec<(u32, Revision)> = Vec::new();
         let (segments, revisions) = closed2(
             self,
             |(key, _)| route(key),
@@ -102,32 +104,44 @@ impl<'s, K: Datum, A: Datum> Table<'s, (K, Point<A>)> {
                     }
                     ranges.push((begin, from, tail));
                 }
-                tracks.group(points, |_, key, track, rows| {
+                said.clear();
+                tracks.group(points, |slot, _, track, rows| {
                     for (point, diff) in rows {
-                        if point.at < track.present {
-                            let revision = Revision { at: point.at, seq: point.seq };
-                            revised.give((key.clone(), revision), 1);
+                        if diff > 0 {
+                            said.push((slot, Revision { at: point.at, seq: point.seq }));
                         }
                         put(&mut track.points, point, diff);
                     }
                 });
-                tracks.group(spans, |_, key, track, rows| {
+                tracks.group(spans, |slot, _, track, rows| {
                     for (span, diff) in rows {
-                        if diff > 0 && span.from < track.present {
-                            let revision = Revision { at: span.from, seq: span.seq };
-                            revised.give((key.clone(), revision), 1);
+                        if diff > 0 {
+                            said.push((slot, Revision { at: span.from, seq: span.seq }));
                         }
                         put(&mut track.spans, span, diff);
                     }
                 });
+                said.sort_unstable();
                 for (i, &(slot, _)) in touched.iter().enumerate() {
                     let (begin, from, tail) = (ranges[i].0, ranges[i].1, ranges[i].2.take());
                     let end = ranges.get(i + 1).map_or(old.len(), |(next, _, _)| *next);
                     let (key, track) = tracks.get(slot);
+                    let told_to = track.present;
                     track.present = track.present.max(now.watermark).max(track.latest());
                     new.clear();
                     track.tell(from, tail, track.present, &judging, &mut new);
                     track.tail = new.last().filter(|last| last.to == FOREVER).cloned();
+                    // An open segment was a promise for others to count on: what ends its class revises that too.
+                    let class = |segments: &[Segment<C>]| {
+                        segments.last().map(|last| (judging.class)(&last.value))
+                    };
+                    let turned = class(&old[begin..end]) != class(&new);
+                    let first = said.partition_point(|(of, _)| *of < slot);
+                    for (_, revision) in said[first..].iter().take_while(|(of, _)| *of == slot) {
+                        if turned || revision.at < told_to {
+                            revised.give((key.clone(), revision.clone()), 1);
+                        }
+                    }
                     difference(&old[begin..end], &new, |segment, diff| {
                         out.give((key.clone(), segment), diff);
                     });

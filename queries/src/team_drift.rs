@@ -36,10 +36,16 @@ pub fn team_drift<'s>(
         .held_for("lasting", rule.lasting_s * 1000)
         .map(move |(team, span)| incident(&team, span, minimum));
 
+    // A move takes an agent out of one team's past and puts it into another's.
+    let moves = input.agent_profiles().flat_map(|(agent, profile)| {
+        let revision = Revision { at: profile.at, seq: profile.seq };
+        [profile.at - 1, profile.at].map(|at| (agent.clone(), (at, revision.clone())))
+    });
     let revisions = adherence
         .revisions
         .clone()
         .map(|(agent, revision)| (agent, (revision.at, revision)))
+        .concat(moves)
         .as_of_join("team revised", roster, horizon, |_, _, revision: &Revision, profile| {
             (profile.map(|profile| profile.team.0.clone()).unwrap_or_default(), revision.clone())
         });
