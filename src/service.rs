@@ -24,7 +24,7 @@ use crate::engine::{self, Engine, Parts};
 use crate::gauges::Gauges;
 use crate::heard::{Door, Heard};
 use crate::plan::Plan;
-use crate::read::{Views, authorize};
+use crate::read::authorize;
 use crate::stop::Stop;
 
 /// How often the engine is asked whether it still works.
@@ -108,7 +108,7 @@ pub(crate) fn run(plan: Plan, ready: impl FnOnce(SocketAddr)) -> Result<()> {
         limits: Limits::default(),
         wallboard: wallboard.clone(),
         views,
-        reader: Arc::new(Views(ViewReaders::new(sinks_path, clock))),
+        reader: Arc::new(ViewReaders::new(sinks_path, clock)),
         status: Gauges::status_fn(&gauges),
         metrics: Gauges::metrics_fn(&gauges),
         latency,

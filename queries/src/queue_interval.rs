@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::input::Inputs;
 use crate::measures::Measures;
 use crate::settings::{ClosedSide, Settings};
-use crate::spine::{opening_intervals, since};
+use crate::spine::opening_intervals;
 
 /// A row of `queue_interval`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -147,7 +147,7 @@ fn spine<'s>(
             settings.allowed_lateness(),
             move |_, profile: &Point<QueueProfile>, from, to| {
                 let opening = profile.value.opening.as_ref();
-                opening_intervals(opening, size, from.max(since(profile)), to).collect()
+                opening_intervals(opening, size, from.max(profile.at), to).collect()
             },
         )
         .map(move |(queue, start)| {

@@ -1,7 +1,7 @@
 //! The spine: intervals that exist because a queue is open, whether anyone calls or not.
 
-use highwater_dataflow::{EventTime, Millis, Point};
-use highwater_model::{Opening, QueueProfile};
+use highwater_dataflow::{EventTime, Millis};
+use highwater_model::Opening;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -59,9 +59,4 @@ impl Hours {
     fn works(&self, weekday: i64) -> bool {
         self.weekdays >> weekday.rem_euclid(7) & 1 == 1
     }
-}
-
-/// When the intervals of a queue begin to exist: with its profile.
-pub(crate) fn since(profile: &Point<QueueProfile>) -> EventTime {
-    profile.at
 }
