@@ -56,6 +56,8 @@ pub(crate) fn drive(
 ) -> Result<Driven> {
     let mut silence = Silence::new(partitions, road.clock.instant());
     let mut failures = 0;
+    // Until the source has once had nothing more for us, it tells its past.
+    let mut live = false;
     while !road.stop.said() {
         let now = road.clock.now_ms();
         let mut items = Vec::new();
@@ -84,8 +86,9 @@ pub(crate) fn drive(
         failures = 0;
         let Polled { partition, received_at, next } = polled;
         if !items.is_empty() {
-            let received = road.clock.instant();
-            silence.spoke(partition, received);
+            let now = road.clock.instant();
+            silence.spoke(partition, now);
+            let received = live.then_some(now);
             let partition = partitions[partition];
             for items in pieces(items) {
                 if !deliver(Delivery { partition, items, received, received_at }, road)? {
@@ -98,6 +101,7 @@ pub(crate) fn drive(
             Next::Ready => {}
             Next::Done => return Ok(Driven::Done),
             Next::At(at) => {
+                live = true;
                 silence.declare(road);
                 let ms = u64::try_from(at - now).unwrap_or(0);
                 road.stop.wait(Duration::from_millis(ms));

@@ -145,6 +145,21 @@ fn a_source_is_driven_to_its_end() {
     assert_eq!(frames.iter().flat_map(|it| &it.signals).filter(ended).count(), 2);
 }
 
+/// What a source tells of the time before it was asked is no latency of ours.
+#[test]
+fn history_is_not_stamped() {
+    let mut rig = rig();
+    rig.drive(vec![Step::Events(0, vec![1_000]), Step::Nothing, Step::Events(0, vec![2_000])])
+        .unwrap();
+    let stamped = |frame: &Committed| !frame.stamps.received.is_empty();
+    let frames = rig.journaled();
+    let told: Vec<(EventTime, bool)> = frames
+        .iter()
+        .flat_map(|frame| frame.envelopes.iter().map(move |it| (it.at, stamped(frame))))
+        .collect();
+    assert_eq!(told, [(1_000, false), (2_000, true)]);
+}
+
 #[test]
 fn a_failure_that_no_retry_mends_ends_it() {
     let rig = rig();

@@ -23,8 +23,9 @@ pub struct Intake {
 pub struct Delivery {
     pub partition: PartitionId,
     pub items: Vec<Intake>,
-    /// When the first byte came in; for latency only.
-    pub received: Instant,
+    /// When the first byte came in; for latency only. `None` for what is told long after it happened: a recording, or
+    /// the history a source begins with, is not late by our doing.
+    pub received: Option<Instant>,
     /// What the source's clock said, ms UTC: wall clock for live sources, simulated for replays. Journaled; the
     /// future guard compares event times with it.
     pub received_at: EventTime,

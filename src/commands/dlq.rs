@@ -161,7 +161,7 @@ fn append(dir: &Path, letters: &[DeadLetter]) -> Result<(usize, usize)> {
         let appended = writer.append(Delivery {
             partition,
             items: page.iter().map(intake).collect(),
-            received: clock.instant(),
+            received: None,
             received_at: clock.now_ms(),
         })?;
         refused += appended.rejected.len();

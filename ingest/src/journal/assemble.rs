@@ -165,8 +165,9 @@ impl Assembled {
                     }
                 }
             }
-            let at = queued.delivery.received;
-            received.extend(counts.into_iter().map(|(path, n)| (path, at, n)));
+            if let Some(at) = queued.delivery.received {
+                received.extend(counts.into_iter().map(|(path, n)| (path, at, n)));
+            }
             answers.push((queued, Appended { epoch, first_seq, durable, rejected }));
         }
         let stamps = Arc::new(Stamps { received, durable: Some(durable), replay: false });

@@ -217,8 +217,9 @@ impl JournalWriter {
     /// When the source finds more after all, it just submits it.
     pub fn end_partition(&self, partition: PartitionId) -> Result<Appended, Refused> {
         let shared = &self.handle.shared;
-        let (received, received_at) = (shared.clock.instant(), shared.clock.now_ms());
-        self.wait_for(Delivery { partition, items: Vec::new(), received, received_at }, true)
+        let received_at = shared.clock.now_ms();
+        let items = Vec::new();
+        self.wait_for(Delivery { partition, items, received: None, received_at }, true)
     }
 
     /// Says that a partition was polled at its head and has nothing. May be repeated; a full disk forgets it.

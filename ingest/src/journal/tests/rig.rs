@@ -90,7 +90,7 @@ pub(super) fn garbage(position: u64) -> Intake {
 }
 
 pub(super) fn delivery(partition: PartitionId, items: Vec<Intake>) -> Delivery {
-    Delivery { partition, items, received: moment(), received_at: START }
+    Delivery { partition, items, received: Some(moment()), received_at: START }
 }
 
 /// An open journal without its thread.
