@@ -8,11 +8,12 @@ use highwater_dataflow::{BEGINNING, EventTime, FOREVER, Millis};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A value of a case: numbers exactly (in units of 10^-9), anything else as its JSON text.
+/// A value of a case: numbers exactly (in units of 10^-9), strings, and anything else as its JSON text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) enum Datum {
     Number(i128),
     Text(String),
+    Json(String),
 }
 
 const UNIT: i128 = 1_000_000_000;
@@ -24,21 +25,23 @@ impl Datum {
                 || (number.as_f64().unwrap_or(0.0) * UNIT as f64).round() as i128,
                 |int| i128::from(int) * UNIT,
             )),
-            other => Datum::Text(other.to_string()),
+            Value::String(text) => Datum::Text(text.clone()),
+            other => Datum::Json(other.to_string()),
         }
     }
 
     pub(crate) fn number(&self) -> i128 {
         match self {
             Datum::Number(number) => *number,
-            Datum::Text(_) => 0,
+            Datum::Text(_) | Datum::Json(_) => 0,
         }
     }
 
     pub(crate) fn write(&self) -> Value {
         match self {
             Datum::Number(number) => write_number(*number),
-            Datum::Text(text) => serde_json::from_str(text).unwrap_or(Value::Null),
+            Datum::Text(text) => Value::from(text.as_str()),
+            Datum::Json(text) => serde_json::from_str(text).unwrap_or(Value::Null),
         }
     }
 }

@@ -1,55 +1,78 @@
 //! Temporal joins: each left row with the right version valid at its time, said once the watermark has passed the row.
 //!
 //! ```text
-//! {"left": [{"ts","v","k"?}]}   {"right": [{"ts","v","k"?,"op"?}]}   {"watermark": t}   {"watermarks": [left, right]}
-//!     ──►  {"k", "ts", "left", "right", "right_ts", "retract"}
+//! {"left": [{"ts","v","k"?,"op"?}]}   {"right": [{"ts","v","k"?,"op"?}]}
+//! {"watermark": t}   {"watermarks": [left, right]}   {"left_watermark": t}   {"right_watermark": t}
+//!     ──►  {"k", "ts", "left", "right", "right_ts", "values", "retract"}
 //! ```
 //!
 //! A right row with `op` (or `kind`) `delete`, or without a value, ends the version before it; `update_before` says
-//! nothing that the update itself does not. Rows without a version are said with `right: null` if the join is outer.
+//! nothing that the update itself does not; of versions with one time the last that came holds. Rows without a version
+//! are said with `right: null` if the join is outer. A left row behind the watermark is dropped; one that was said is
+//! final, whatever versions come later.
 
 use highwater_dataflow::testing::Bench;
-use highwater_dataflow::window::{Accumulation, Collect, FixedWindows};
-use highwater_dataflow::{BEGINNING, EventTime, Millis, Point, Signal, Table};
+use highwater_dataflow::window::{Accumulation, Collect, FixedWindows, Panes};
+use highwater_dataflow::{BEGINNING, EventTime, Point, Signal, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::case::{Datum, instant, write_instant};
 use super::run::{Outcome, key};
 
-/// A row of either side. A right row without a value ends its predecessor.
+/// A row of either side. A right row knows which one it is, and ends its predecessor if it has no value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 enum Row {
     Left(String, EventTime, Datum),
-    Right(String, EventTime, Option<Datum>),
+    Right(String, EventTime, u64, Option<Datum>),
 }
 
-/// Key, time and value of the left row; time and value of the version.
-type Joined = (String, EventTime, Datum, Option<(EventTime, Datum)>);
-
-/// Cases are short: nothing need be forgotten.
-const HORIZON: Millis = Millis::MAX / 4;
+/// What the join says.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+enum Said {
+    /// Key, time and value of the left row; time and value of the version.
+    Joined(String, EventTime, Datum, Option<(EventTime, Datum)>),
+    Late,
+}
 
 pub(crate) fn run(case: &Value) -> Result<Outcome, String> {
     let outer = is_outer(&case["config"]);
     let mut bench = Bench::start(1, move |rows| joined(rows, outer));
     // A side that has not spoken holds the watermark.
-    bench.step(Vec::new(), bounds(BEGINNING, BEGINNING));
+    let mut bounds = [BEGINNING, BEGINNING];
+    bench.step(Vec::new(), signals(bounds));
     let mut outcome = Outcome { steps: Vec::new(), dropped: 0 };
+    let mut nth = 0;
     for step in case["steps"].as_array().ok_or("steps is not a list")? {
         let mut said = Vec::new();
         for (name, given) in step.as_object().ok_or("a step is not an object")? {
             match name.as_str() {
                 "left" => bench.step(rows(given, left)?, Vec::new()),
-                "right" => bench.step(rows(given, right)?, Vec::new()),
+                "right" => bench.step(rows(given, |row| right(row, &mut nth))?, Vec::new()),
                 "watermark" | "watermarks" => {
-                    let (left, right) = watermarks(given)?;
-                    bench.step(Vec::new(), bounds(left, right))
+                    bounds = watermarks(given)?;
+                    bench.step(Vec::new(), signals(bounds))
                 }
+                "left_watermark" | "watermark_left" => {
+                    bounds[0] = instant(given)?;
+                    bench.step(Vec::new(), signals(bounds))
+                }
+                "right_watermark" | "watermark_right" => {
+                    bounds[1] = instant(given)?;
+                    bench.step(Vec::new(), signals(bounds))
+                }
+                "clock" => continue,
                 expectation if expectation.starts_with("expect") => continue,
                 other => return Err(format!("step {other:?} is not known")),
             };
-            said.extend(bench.emitted().iter().map(|(row, diff)| show(row, *diff < 0)));
+            for (row, diff) in bench.emitted() {
+                match row {
+                    Said::Joined(key, at, left, right) => {
+                        said.push(show(key, *at, left, right.as_ref(), *diff < 0));
+                    }
+                    Said::Late => outcome.dropped += diff,
+                }
+            }
         }
         outcome.steps.push(said);
     }
@@ -57,34 +80,35 @@ pub(crate) fn run(case: &Value) -> Result<Outcome, String> {
     Ok(outcome)
 }
 
-fn joined(rows: Table<'_, Row>, outer: bool) -> Table<'_, Joined> {
+fn joined(rows: Table<'_, Row>, outer: bool) -> Table<'_, Said> {
     let left = rows.clone().flat_map(|row| match row {
         Row::Left(key, at, value) => Some((key, (at, value))),
         Row::Right(..) => None,
     });
     let versions = rows.flat_map(|row| match row {
-        Row::Right(key, at, value) => {
-            Some((key, Point { at, value: value.map(|value| (at, value)), seq: 0 }))
+        Row::Right(key, at, nth, value) => {
+            Some((key, Point { at, value: (nth, value.map(|value| (at, value))), seq: nth }))
         }
         Row::Left(..) => None,
     });
-    // A window of one instant holds rows back until the watermark has passed them.
-    let complete = left
+    // A window of one instant holds rows back until the watermark has passed them, and drops those that come later.
+    let Panes { panes, late } = left
         .window_into("complete", FixedWindows::of(1))
         .accumulation(Accumulation::Discarding)
-        .allowed_lateness(HORIZON)
-        .aggregate(Collect)
-        .panes
-        .flat_map(|(key, pane)| {
-            let at = pane.window.start;
-            pane.value.into_iter().map(move |value| (key.clone(), (at, value)))
-        });
-    let versions = versions.intervals("versions", HORIZON);
+        .aggregate(Collect);
+    let complete = panes.flat_map(|(key, pane)| {
+        let at = pane.window.start;
+        pane.value.into_iter().map(move |value| (key.clone(), (at, value)))
+    });
+    // No horizon: what the watermark has passed is final.
+    let versions = versions.intervals("versions", 0);
     complete
-        .as_of_join("as of", versions, HORIZON, |key, at, left, right| {
-            (key.clone(), at, left.clone(), right.cloned().flatten())
+        .as_of_join("as of", versions, 0, |key, at, left, right| {
+            let version = right.and_then(|(_, version)| version.clone());
+            Said::Joined(key.clone(), at, left.clone(), version)
         })
-        .filter(move |(_, _, _, right)| outer || right.is_some())
+        .filter(move |said| outer || matches!(said, Said::Joined(.., Some(_))))
+        .concat(late.map(|_| Said::Late))
 }
 
 fn is_outer(config: &Value) -> bool {
@@ -94,11 +118,11 @@ fn is_outer(config: &Value) -> bool {
         || named.into_iter().any(|name| name.contains("left") || name.contains("outer"))
 }
 
-fn bounds(left: EventTime, right: EventTime) -> Vec<Signal> {
-    vec![Signal::Bound { partition: 0, bound: left }, Signal::Bound { partition: 1, bound: right }]
+fn signals(bounds: [EventTime; 2]) -> Vec<Signal> {
+    (0..).zip(bounds).map(|(partition, bound)| Signal::Bound { partition, bound }).collect()
 }
 
-fn watermarks(given: &Value) -> Result<(EventTime, EventTime), String> {
+fn watermarks(given: &Value) -> Result<[EventTime; 2], String> {
     let (left, right) = match given {
         Value::Array(both) if both.len() == 2 => (&both[0], &both[1]),
         Value::Object(both) => (
@@ -107,43 +131,66 @@ fn watermarks(given: &Value) -> Result<(EventTime, EventTime), String> {
         ),
         both => (both, both),
     };
-    Ok((instant(left)?, instant(right)?))
+    Ok([instant(left)?, instant(right)?])
 }
+
+/// A row that comes or goes, if it says anything.
+type Edit = Option<(Row, isize)>;
 
 fn rows(
     given: &Value,
-    row: impl Fn(&Value) -> Result<Option<Row>, String>,
+    row: impl FnMut(&Value) -> Result<Edit, String>,
 ) -> Result<Vec<(Row, isize)>, String> {
     let given = match given {
         Value::Array(rows) => rows.as_slice(),
         single => std::slice::from_ref(single),
     };
-    let rows: Result<Vec<Option<Row>>, String> = given.iter().map(row).collect();
-    Ok(rows?.into_iter().flatten().map(|row| (row, 1)).collect())
+    let rows: Result<Vec<Edit>, String> = given.iter().map(row).collect();
+    Ok(rows?.into_iter().flatten().collect())
 }
 
-fn left(row: &Value) -> Result<Option<Row>, String> {
-    Ok(Some(Row::Left(key(row), instant(&row["ts"])?, Datum::read(&row["v"]))))
+/// What the row says happens: `insert` unless it says otherwise.
+fn operation(row: &Value) -> &str {
+    row["op"].as_str().or(row["kind"].as_str()).unwrap_or("insert")
 }
 
-fn right(row: &Value) -> Result<Option<Row>, String> {
-    let operation = row["op"].as_str().or(row["kind"].as_str()).unwrap_or("insert");
-    let value = match operation {
+fn left(row: &Value) -> Result<Edit, String> {
+    let diff = match operation(row) {
+        "update_before" | "-U" => return Ok(None),
+        "delete" | "-D" | "retract" => -1,
+        _ => 1,
+    };
+    Ok(Some((Row::Left(key(row), instant(&row["ts"])?, Datum::read(&row["v"])), diff)))
+}
+
+fn right(row: &Value, nth: &mut u64) -> Result<Edit, String> {
+    let value = match operation(row) {
         "update_before" | "-U" => return Ok(None),
         "delete" | "-D" | "retract" => None,
         _ if row["v"].is_null() => None,
         _ => Some(Datum::read(&row["v"])),
     };
-    Ok(Some(Row::Right(key(row), instant(&row["ts"])?, value)))
+    *nth += 1;
+    Ok(Some((Row::Right(key(row), instant(&row["ts"])?, *nth, value), 1)))
 }
 
-fn show((key, at, left, right): &Joined, retract: bool) -> Value {
+fn show(
+    key: &str,
+    at: EventTime,
+    left: &Datum,
+    right: Option<&(EventTime, Datum)>,
+    retract: bool,
+) -> Value {
+    let (left, right_ts) = (left.write(), right.map(|(at, _)| write_instant(*at)));
+    let right = right.map(|(_, value)| value.write());
     json!({
         "k": key,
-        "ts": write_instant(*at),
-        "left": left.write(),
-        "right": right.as_ref().map(|(_, value)| value.write()),
-        "right_ts": right.as_ref().map(|(at, _)| write_instant(*at)),
+        "ts": write_instant(at),
+        "left_ts": write_instant(at),
+        "values": [left, right],
+        "left": left,
+        "right": right,
+        "right_ts": right_ts,
         "retract": retract,
     })
 }

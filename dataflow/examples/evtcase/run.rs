@@ -109,7 +109,7 @@ fn elements(given: &Value, combine: Combine) -> Result<Vec<Element>, String> {
     let given = given.as_array().ok_or("elements are not a list")?;
     let element = |element: &Value| -> Result<Element, String> {
         let value = Datum::read(&element["v"]);
-        if combine == Combine::Sum && matches!(value, Datum::Text(_)) {
+        if combine == Combine::Sum && !matches!(value, Datum::Number(_)) {
             return Err(format!("element {element} cannot be summed: v is not a number"));
         }
         Ok((key(element), (instant(&element["ts"])?, value)))

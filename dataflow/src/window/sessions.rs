@@ -163,6 +163,8 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
         if sources.is_empty() {
             return merged;
         }
+        // Their rows go in the order of time.
+        sources.sort_by_key(|source| source.window);
         if let Ok(index) = self.keys[id as usize].find(span) {
             // A closed window of the same bounds comes back to life, and its row with it.
             let closed = self.keys[id as usize].windows.remove(index);

@@ -68,7 +68,7 @@ fn written_cases_pass() {
 
 #[test]
 fn a_temporal_join_uses_the_version_of_its_time() {
-    assert_pass(&[written::join()]);
+    assert_pass(&written::joins());
 }
 
 #[test]

@@ -353,6 +353,58 @@ pub(crate) fn cases() -> Vec<Value> {
             ]),
         ),
         case(
+            "sessions.merged_rows_go_in_order_of_time",
+            sessions(
+                json!({"trigger": {"type": "always"}, "accumulation": "accumulating_retracting", "combine": "count"}),
+            ),
+            json!([
+                add(&[40]), {"expect": [{"window": [40, 50], "value": 1}]}, add(&[52]), {"expect": [{"window": [52, 62], "value": 1}]},
+                add(&[46]), {"expect_ordered": [
+                    {"window": [40, 50], "value": 1, "retract": true}, {"window": [52, 62], "value": 1, "retract": true},
+                    {"window": [40, 62], "value": 3, "retract": false}]},
+            ]),
+        ),
+        case(
+            "sessions.finished_part_rewinds_when_the_end_moves",
+            sessions(json!({"trigger": {"type": "after_each", "of": [
+                {"type": "or_finally", "main": count(5), "until": end()}, repeatedly(count(1))]}})),
+            json!([
+                add(&[100]), {"watermark": 110}, {"expect": [{"values": [100], "timing": "ON_TIME", "last": false}]},
+                add(&[104]), {"expect": []}, add(&[101, 102, 103]), {"expect": []},
+                add(&[102]), {"expect": [{"window": [100, 114], "timing": "EARLY", "index": 0}]}, add(&[102]), {"expect": [{"timing": "EARLY", "index": 1}]},
+            ]),
+        ),
+        case(
+            "each.parts_take_turns",
+            fixed(json!({"accumulation": "discarding", "trigger": {"type": "after_each", "of": [
+                {"type": "or_finally", "main": repeatedly(count(2)), "until": count(3)},
+                {"type": "or_finally", "main": repeatedly(count(4)), "until": end()}]}})),
+            json!([
+                add(&[1]), {"expect": []}, add(&[2]), {"expect": [{"values": [1, 2]}]}, add(&[3, 4]), {"expect": [{"values": [3, 4]}]},
+                add(&[5, 6, 7]), {"expect": []}, add(&[8]), {"expect": [{"values": [5, 6, 7, 8], "last": false}]},
+                {"watermark": 10}, {"expect": [{"values": [], "timing": "ON_TIME", "last": true}]}, add(&[9]), {"expect_dropped": 1},
+            ]),
+        ),
+        case(
+            "never.speaks_once_when_the_window_is_over",
+            sessions(
+                json!({"trigger": {"type": "never"}, "allowed_lateness": 5, "combine": "count"}),
+            ),
+            json!([
+                add(&[200]), add(&[205]), {"watermark": 216}, add(&[201]), {"watermark": 219}, {"expect": []},
+                {"watermark": 220}, {"expect": [{"window": [200, 215], "value": 3, "timing": "ON_TIME", "last": true}]},
+                add(&[201]), {"watermark": "+inf"}, {"expect": []}, {"expect_dropped": 1},
+            ]),
+        ),
+        case(
+            "text.values_are_sorted_as_text",
+            fixed(json!({})),
+            json!([
+                {"add": [{"ts": 1, "v": "a"}, {"ts": 2, "v": "a b"}, {"ts": 3, "v": "a\"c"}]}, {"watermark": 10},
+                {"expect": [{"values": ["a", "a b", "a\"c"]}]},
+            ]),
+        ),
+        case(
             "retracting.a_correction_replaces_the_row",
             fixed(json!({"accumulation": "accumulating_retracting", "combine": "sum"})),
             json!([
@@ -365,16 +417,26 @@ pub(crate) fn cases() -> Vec<Value> {
     ]
 }
 
-/// A right version holds from its time on; rows come out when both sides have passed them.
-pub(crate) fn join() -> Value {
-    json!({"id": "join.versions", "kind": "temporal_join", "config": {"join": "left"}, "steps": [
+/// A right version holds from its time on; rows come out when both sides have passed them, and are final then.
+pub(crate) fn joins() -> Vec<Value> {
+    let versions = json!({"id": "join.versions", "kind": "temporal_join", "config": {"join": "left"}, "steps": [
         {"watermarks": [2, 2]}, {"left": [{"ts": 3, "v": "a", "k": "x"}]}, {"right": [{"ts": 2, "v": "r", "k": "x"}]},
         {"watermarks": [9, 3]}, {"expect": []}, {"watermarks": [9, 9]},
         {"expect": [{"k": "x", "ts": 3, "left": "a", "right": "r", "right_ts": 2, "retract": false}]},
         {"right": [{"ts": 9, "op": "delete", "k": "x"}, {"ts": 11, "v": "s", "k": "x"}]},
         {"left": [{"ts": 10, "v": "b", "k": "x"}, {"ts": 12, "v": "c", "k": "x"}]}, {"expect": []}, {"watermark": 13},
         {"expect": [{"left": "b", "right": null}, {"left": "c", "right": "s"}]},
-    ]})
+    ]});
+    let late = json!({"id": "join.late", "kind": "temporal_join", "config": {"join": "left"}, "steps": [
+        {"watermark": 20}, {"right": [{"ts": 21, "v": "r", "k": "x"}]}, {"left": [{"ts": 22, "v": "a", "k": "x"}]},
+        {"left_watermark": 30}, {"expect": []}, {"right_watermark": 30}, {"expect": [{"left": "a", "right": "r"}]},
+        {"left": [{"ts": 29, "v": "b", "k": "x"}, {"ts": 22, "v": "a", "k": "x", "op": "delete"}, {"ts": 33, "v": "c", "k": "y"}]},
+        {"watermark": 35}, {"expect": [{"k": "y", "left": "c", "right": null}]}, {"expect_dropped": 2},
+        {"right": [{"ts": 32, "v": "s", "k": "y"}, {"ts": 32, "v": "q", "k": "y"}]}, {"expect": []},
+        {"left": [{"ts": 36, "v": "d", "k": "y"}, {"ts": 37, "v": "e", "k": "y"}]}, {"left": [{"ts": 37, "v": "e", "k": "y", "op": "delete"}]},
+        {"watermark": "+inf"}, {"expect": [{"left": "d", "right": "q", "right_ts": 32}]},
+    ]});
+    vec![versions, late]
 }
 
 fn sessions(more: Value) -> Value {
