@@ -12,7 +12,7 @@ use crate::event::{
 use crate::ids::{ActivityCode, EventKey};
 use crate::opening::opening;
 use crate::reading::Entry;
-use crate::state::{AgentState, Channel, Verdict};
+use crate::state::{AgentState, Channel, ServiceLevel, Verdict};
 use crate::wire::{Field, Wire};
 
 /// An event as decoded, and how much of it we did not understand.
@@ -239,6 +239,9 @@ fn queue_profile(wire: &Wire<'_>, unknown: &mut Unknown) -> Result<Event, Malfor
             .get(Field::ShortAbandonS)
             .scaled_or_none(1000)?
             .unwrap_or(SHORT_ABANDON_MS),
+        service_level: wire
+            .get(Field::ServiceLevelDefinition)
+            .choice_or_default(ServiceLevel::parse, &mut unknown.values)?,
         overflow_threshold: wire.get(Field::OverflowThreshold).count_or_none()?,
         opening: if hours.unset() { None } else { Some(opening(hours, unknown)?) },
     }))

@@ -95,6 +95,7 @@ pub fn encode(envelope: &Envelope, event_id: &str) -> String {
             json.decimal("service_level_target", event.target_ppm, 6);
             json.decimal("service_level_threshold_s", event.threshold_ms, 3);
             json.decimal("short_abandon_s", event.short_abandon_ms, 3);
+            json.text("service_level_definition", event.service_level.name());
             json.whole_if_some("overflow_threshold", event.overflow_threshold);
             if let Some(opening) = &event.opening {
                 json.name("opening");

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{
     ActivityCode, AgentId, ContactId, EventKey, Name, QueueId, ShiftId, SiteId, TeamId,
 };
-use crate::state::{AgentState, Channel, Verdict};
+use crate::state::{AgentState, Channel, ServiceLevel, Verdict};
 
 /// An event with its identity, its event time and its place in the journal.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -172,6 +172,8 @@ pub struct QueueProfile {
     pub threshold_ms: i64,
     /// An abandon after at most this wait is a short abandon, ms.
     pub short_abandon_ms: i64,
+    /// The service level it is held to: JSON `service_level_definition`, optional and ours.
+    pub service_level: ServiceLevel,
     /// Contacts waiting above which the queue overflows.
     pub overflow_threshold: Option<i64>,
     /// Opening hours; `None`: always open.

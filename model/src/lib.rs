@@ -19,5 +19,5 @@ pub use decode::{Decoded, Malformed, decode};
 pub use encode::encode;
 pub use event::*;
 pub use ids::*;
-pub use state::{AgentState, Channel, Verdict};
+pub use state::{AgentState, Channel, ServiceLevel, Verdict};
 pub use timestamp::{format_ms, parse_ms};

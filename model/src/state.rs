@@ -48,6 +48,25 @@ pub enum Channel {
     Video,
 }
 
+/// How a service level is reckoned (A answered, B abandoned, T within the threshold, S short abandons).
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[repr(u8)]
+pub enum ServiceLevel {
+    /// `A_T / (A + B)`
+    #[default]
+    Offered,
+    /// `A_T / A`
+    Answered,
+    /// `(A_T + B_T) / (A + B)`, as Amazon Connect has it.
+    Connect,
+    /// `A_T / (A + B - B_T)`
+    AbandonsWithinExcluded,
+    /// `A_T / (A + B - S)`
+    ShortAbandonsExcluded,
+}
+
 /// One cell of the activity x state matrix.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -131,6 +150,14 @@ spellings! { Verdict:
     Ignored = "ignored", b"ignored";
 }
 
+spellings! { ServiceLevel:
+    Offered = "offered", b"offered";
+    Answered = "answered", b"answered";
+    Connect = "connect", b"connect";
+    AbandonsWithinExcluded = "abandons_within_excluded", b"abandonswithinexcluded";
+    ShortAbandonsExcluded = "short_abandons_excluded", b"shortabandonsexcluded";
+}
+
 spellings! { AbandonStage:
     Queue = "queue", b"queue";
     Ivr = "ivr", b"ivr";
@@ -185,6 +212,7 @@ mod tests {
         check(AgentState::SPELLINGS, AgentState::parse);
         check(Channel::SPELLINGS, Channel::parse);
         check(Verdict::SPELLINGS, Verdict::parse);
+        check(ServiceLevel::SPELLINGS, ServiceLevel::parse);
         check(AbandonStage::SPELLINGS, AbandonStage::parse);
     }
 

@@ -79,6 +79,7 @@ fields! {
     ServiceLevelTarget = "service_level_target"
     ServiceLevelThresholdS = "service_level_threshold_s"
     ShortAbandonS = "short_abandon_s"
+    ServiceLevelDefinition = "service_level_definition"
     OverflowThreshold = "overflow_threshold"
     Opening = "opening"
     IntervalStart = "interval_start"

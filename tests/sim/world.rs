@@ -3,7 +3,7 @@
 use highwater_model::{
     AbandonStage, Activity, ActivityMapping, AgentId, AgentProfile, AgentState, AgentStateChange,
     Channel, ContactAbandoned, ContactArrival, ContactComplete, ContactId, Event, ForecastRefresh,
-    Opening, QueueId, QueueProfile, QueueUpdate, ScheduleUpdate, Verdict,
+    Opening, QueueId, QueueProfile, QueueUpdate, ScheduleUpdate, ServiceLevel, Verdict,
 };
 
 use super::random::Random;
@@ -106,6 +106,7 @@ impl World<'_> {
                     target_ppm: 800_000,
                     threshold_ms: self.random.within(10, 60) * 1000,
                     short_abandon_ms: self.random.within(2, 20) * 1000,
+                    service_level: *self.random.pick(ServiceLevel::ALL),
                     overflow_threshold: (n == 0).then_some(5),
                     opening: opening.clone(),
                 };

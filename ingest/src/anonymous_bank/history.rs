@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use highwater_dataflow::EventTime;
 use highwater_model::{
     AbandonStage, AgentId, AgentProfile, AgentState, AgentStateChange, Channel, ContactAbandoned,
-    ContactArrival, ContactComplete, ContactId, Event, QueueId, QueueProfile,
+    ContactArrival, ContactComplete, ContactId, Event, QueueId, QueueProfile, ServiceLevel,
 };
 
 use super::row::{Outcome, Row, parse};
@@ -172,6 +172,7 @@ fn profiles(calls: &[(ContactId, Row)], out: &mut Vec<Entry>) {
             target_ppm: 800_000,
             threshold_ms: 20_000,
             short_abandon_ms: 5_000,
+            service_level: ServiceLevel::Offered,
             overflow_threshold: None,
             opening: None,
         });

@@ -3,7 +3,7 @@
 use highwater_dataflow::EventTime;
 use highwater_model::{
     Activity, ActivityMapping, AgentProfile, AgentState, Event, ForecastUpdate, Opening,
-    QueueProfile, ScheduleUpdate, Verdict,
+    QueueProfile, ScheduleUpdate, ServiceLevel, Verdict,
 };
 
 use super::config::{DAY, INTERVAL, MINUTE, SimConfig};
@@ -20,6 +20,7 @@ pub(super) fn standing(config: &SimConfig, staff: &Staff) -> Vec<Event> {
             target_ppm: queue.target_ppm,
             threshold_ms: queue.threshold_ms,
             short_abandon_ms: 5_000,
+            service_level: ServiceLevel::Offered,
             overflow_threshold: Some(queue.overflow),
             opening: Some(opening(config)),
         })

@@ -4,7 +4,7 @@ use highwater_model::{
     AbandonStage, Activity, ActivityCode, ActivityMapping, AgentProfile, AgentState,
     AgentStateChange, Channel, ContactAbandoned, ContactArrival, ContactComplete, Envelope, Event,
     EventKey, ForecastRefresh, ForecastUpdate, Name, Opening, QueueProfile, QueueUpdate,
-    ScheduleUpdate, Verdict, decode, encode, format_ms, parse_ms,
+    ScheduleUpdate, ServiceLevel, Verdict, decode, encode, format_ms, parse_ms,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -172,7 +172,7 @@ fn queue_event() -> impl Strategy<Value = Event> {
             );
     let profile = (
         (id(), select(Channel::ALL), ppm(), quantity(), quantity()),
-        (option::of(quantity()), option::of(opening())),
+        (option::of(quantity()), option::of(opening()), select(ServiceLevel::ALL)),
     )
         .prop_map(|((queue, channel, target_ppm, threshold_ms, short_abandon_ms), options)| {
             Event::QueueProfile(QueueProfile {
@@ -181,6 +181,7 @@ fn queue_event() -> impl Strategy<Value = Event> {
                 target_ppm,
                 threshold_ms,
                 short_abandon_ms,
+                service_level: options.2,
                 overflow_threshold: options.0,
                 opening: options.1,
             })

@@ -3,7 +3,8 @@
 use highwater_model::{
     AbandonStage, Activity, ActivityMapping, AgentProfile, AgentState, AgentStateChange, Channel,
     ContactAbandoned, ContactArrival, ContactComplete, Envelope, Event, EventKey, ForecastRefresh,
-    ForecastUpdate, Opening, QueueProfile, QueueUpdate, ScheduleUpdate, Verdict, encode, parse_ms,
+    ForecastUpdate, Opening, QueueProfile, QueueUpdate, ScheduleUpdate, ServiceLevel, Verdict,
+    encode, parse_ms,
 };
 
 use crate::decoded;
@@ -261,7 +262,8 @@ fn activity_mapping() {
 fn queue_profile() {
     let json = r#"{"event_type": "QueueProfile", "event_id": "e", "timestamp": "2026-01-01T00:00:00Z",
         "queue_id": "q1", "channel": "VOICE", "service_level_target": 0.8, "service_level_threshold_s": 20,
-        "short_abandon_s": 2.5, "overflow_threshold": 10, "opening": {"time_zone": "Europe/Berlin",
+        "short_abandon_s": 2.5, "service_level_definition": "short_abandons_excluded",
+        "overflow_threshold": 10, "opening": {"time_zone": "Europe/Berlin",
         "weekdays": ["mon", "Tuesday", "SAT"], "opens": "08:00", "closes": "24:00"}}"#;
     let event = QueueProfile {
         queue: "q1".into(),
@@ -269,6 +271,7 @@ fn queue_profile() {
         target_ppm: 800_000,
         threshold_ms: 20_000,
         short_abandon_ms: 2500,
+        service_level: ServiceLevel::ShortAbandonsExcluded,
         overflow_threshold: Some(10),
         opening: Some(Opening {
             time_zone: "Europe/Berlin".into(),
@@ -285,6 +288,7 @@ fn queue_profile() {
     let event = QueueProfile {
         target_ppm: 1_000_000,
         short_abandon_ms: 5000,
+        service_level: ServiceLevel::Offered,
         overflow_threshold: None,
         opening: None,
         ..event
