@@ -15,7 +15,7 @@ use highwater_queries::settings::{ClosedSide, DriftRule};
 use crate::oracle::team_drift::Stretch;
 use crate::oracle::{Contents, Epoch, Oracle};
 use crate::sim::delivery::{Trouble, deliver, epochs};
-use crate::sim::drive::{Sinks, difference, run};
+use crate::sim::drive::{Sinks, difference, run, run_with_restarts};
 use crate::sim::random::Random;
 use crate::sim::world::{Edits, LENGTH, START, happenings};
 
@@ -135,6 +135,29 @@ fn arrival_order_and_batching_leave_no_trace() {
             let (others, standing_too) = outcome(order);
             same(&others, &views).unwrap_or_else(|wrong| panic!("seed {seed}/{order}: {wrong}"));
             assert_eq!(standing_too, standing, "seed {seed}/{order}: alerts that stand");
+        }
+    }
+}
+
+/// Stopped at any closed epoch and continued from what the operators kept, every later commit is the same to the byte.
+#[test]
+fn restarts_leave_no_trace() {
+    for seed in seeds(usual()) {
+        let case = Case::of(seed);
+        let whole = run(&case.settings, &case.epochs, 1, false);
+        let mut random = Random::new(seed ^ 0x5eed);
+        for workers in [1, 1, 2] {
+            let n = case.epochs.len() as i64;
+            let mut cuts: Vec<usize> =
+                (0..random.within(1, 4)).map(|_| random.within(1, n) as usize).collect();
+            cuts.sort_unstable();
+            cuts.dedup();
+            let from = cuts.last().copied().unwrap_or(0);
+            let others = run_with_restarts(&case.settings, &case.epochs, workers, &cuts);
+            if let Some(difference) = difference(&whole[from..], &others) {
+                panic!("seed {seed}: {workers} workers, restarts after {cuts:?}\n{difference}");
+            }
+            assert_eq!(others.len(), whole.len() - from, "seed {seed}: a commit for each");
         }
     }
 }

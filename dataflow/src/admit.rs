@@ -46,6 +46,15 @@ pub struct Horizons {
     pub correction: Millis,
 }
 
+/// What the door remembers.
+#[derive(Serialize, Deserialize)]
+struct Door {
+    recent: FxHashSet<u128>,
+    older: FxHashSet<u128>,
+    turned: Option<EventTime>,
+    before: EventTime,
+}
+
 impl<'s, E: Datum> Table<'s, E> {
     /// Lets each identity in once, and no event from before the correction horizon.
     ///
@@ -56,20 +65,24 @@ impl<'s, E: Datum> Table<'s, E> {
         horizons: Horizons,
         admission: impl Fn(&E) -> Admission + Copy + 'static,
     ) -> (Table<'s, E>, Table<'s, Refused<E>>) {
-        let mut recent: FxHashSet<u128> = FxHashSet::default();
-        let mut older: FxHashSet<u128> = FxHashSet::default();
-        let mut turned: Option<EventTime> = None;
-        let mut before = BEGINNING;
+        let door = Door {
+            recent: FxHashSet::default(),
+            older: FxHashSet::default(),
+            turned: None,
+            before: BEGINNING,
+        };
         closed_with_side(
             self,
             "Admit",
             move |row| route(&admission(row).id),
-            move |now, rows, out, refused| {
+            door,
+            move |door, now, rows, out, refused| {
+                let Door { recent, older, turned, before } = door;
                 if now.advanced {
                     let since = *turned.get_or_insert(now.watermark);
                     if now.watermark.saturating_sub(since) >= horizons.dedup {
-                        older = std::mem::take(&mut recent);
-                        turned = Some(now.watermark);
+                        *older = std::mem::take(recent);
+                        *turned = Some(now.watermark);
                     }
                 }
                 // One worker gets them in journal order already; the check is cheaper than the sort.
@@ -77,7 +90,7 @@ impl<'s, E: Datum> Table<'s, E> {
                     rows.sort_by_key(|(row, _, _)| admission(row).seq);
                 }
                 // What came together is judged together: by the watermark before it.
-                let watermark = std::mem::replace(&mut before, now.watermark);
+                let watermark = std::mem::replace(before, now.watermark);
                 let oldest = watermark.saturating_sub(horizons.correction);
                 for (row, _, diff) in rows.drain(..) {
                     let Admission { id, at, .. } = admission(&row);

@@ -106,7 +106,6 @@ impl<'s> Table<'s, Incident> {
     ) -> Alerts<'s> {
         let rule = CompactString::from(rule);
         let name = format!("Alerts {rule}");
-        let mut scopes: Keyed<CompactString, Vec<AlertRow>> = Keyed::new();
         let mut due = Vec::new();
         let (rows, messages) = closed2(
             self.map(|incident| (incident.scope.clone(), incident)),
@@ -114,7 +113,8 @@ impl<'s> Table<'s, Incident> {
             revisions,
             |(scope, _)| route(scope),
             &name,
-            move |now, changes, revisions, out, messages| {
+            Keyed::<CompactString, Vec<AlertRow>>::new(),
+            move |scopes, now, changes, revisions, out, messages| {
                 let oldest = now.watermark.saturating_sub(horizon);
                 let mut touched = Vec::new();
                 scopes.group(changes, |slot, scope, alerts, rows| {

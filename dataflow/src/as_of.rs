@@ -1,5 +1,7 @@
 //! As-of join: each row with what was in force at its event time, and again when that turns out otherwise.
 
+use serde::{Deserialize, Serialize};
+
 use crate::Datum;
 use crate::closed::{Out, closed2, route};
 use crate::keyed::Keyed;
@@ -7,6 +9,8 @@ use crate::multiset::put;
 use crate::table::Table;
 use crate::time::{EventTime, Millis, Span};
 
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "V: Datum, W: Datum")]
 struct Sides<V, W> {
     /// Sorted by event time.
     rows: Vec<((EventTime, V), isize)>,
@@ -31,7 +35,6 @@ impl<'s, K: Datum, V: Datum> Table<'s, (K, (EventTime, V))> {
         horizon: Millis,
         f: impl Fn(&K, EventTime, &V, Option<&W>) -> O + 'static,
     ) -> Table<'s, O> {
-        let mut keyed: Keyed<K, Sides<V, W>> = Keyed::new();
         let mut changed: Vec<(O, isize)> = Vec::new();
         let mut due = Vec::new();
         let (joined, _) = closed2(
@@ -40,7 +43,8 @@ impl<'s, K: Datum, V: Datum> Table<'s, (K, (EventTime, V))> {
             versions,
             |(key, _)| route(key),
             name,
-            move |now, rows, versions, out, _: &mut Out<()>| {
+            Keyed::<K, Sides<V, W>>::new(),
+            move |keyed, now, rows, versions, out, _: &mut Out<()>| {
                 let oldest = now.watermark.saturating_sub(horizon);
                 keyed.group(versions, |_, key, sides, changes| {
                     let changes: Vec<_> = changes.map(|(span, d)| (span.clone(), d)).collect();

@@ -17,6 +17,7 @@ use timely::dataflow::operators::{Capability, InputCapability};
 use timely::progress::frontier::MutableAntichain;
 
 use crate::Datum;
+use crate::keep::{State, put, take};
 use crate::table::{Change, Table};
 use crate::time::{BEGINNING, Epoch, EventTime};
 
@@ -98,65 +99,75 @@ impl<D> Stash<Change<D>> {
     }
 }
 
+/// An operator's state with the watermark it has seen.
+struct Held<S> {
+    watermark: EventTime,
+    state: S,
+}
+
+impl<S: State> State for Held<S> {
+    fn save(&self, out: &mut Vec<u8>) {
+        put(out, &self.watermark);
+        self.state.save(out);
+    }
+
+    fn load(&mut self, saved: &mut &[u8]) -> Result<(), String> {
+        self.watermark = take(saved)?;
+        self.state.load(saved)
+    }
+}
+
 /// Runs `logic` once per epoch in which `table` changes, the watermark advances or a tick says that time passed.
 ///
-/// `rows` holds the epoch's changes, `out` takes the answer. Rows are exchanged by `key`.
-pub(crate) fn closed<'s, D, O>(
+/// `rows` holds the epoch's changes, `out` takes the answer. Rows are exchanged by `key`. Whatever outlives an epoch is
+/// in `state`, which checkpoints keep under `name`; what `logic` captures must be empty between epochs.
+pub(crate) fn closed<'s, D, O, T>(
     table: Table<'s, D>,
     name: &str,
     key: impl Fn(&D) -> u64 + 'static,
-    mut logic: impl FnMut(Now, &mut Vec<Change<D>>, &mut Out<O>) + 'static,
+    state: T,
+    mut logic: impl FnMut(&mut T, Now, &mut Vec<Change<D>>, &mut Out<O>) + 'static,
 ) -> Table<'s, O>
 where
     D: Datum,
     O: Datum,
+    T: State,
 {
-    let (main, _) = closed_with_side(table, name, key, move |now, rows, out, _: &mut Out<()>| {
-        logic(now, rows, out);
-    });
-    main
+    let logic = move |state: &mut T, now, rows: &mut _, out: &mut _, _: &mut Out<()>| {
+        logic(state, now, rows, out);
+    };
+    closed_with_side(table, name, key, state, logic).0
 }
 
 /// As [`closed`], with a second output.
-pub(crate) fn closed_with_side<'s, D, O, S>(
+pub(crate) fn closed_with_side<'s, D, O, S, T>(
     table: Table<'s, D>,
     name: &str,
     key: impl Fn(&D) -> u64 + 'static,
-    mut logic: impl FnMut(Now, &mut Vec<Change<D>>, &mut Out<O>, &mut Out<S>) + 'static,
+    state: T,
+    mut logic: impl FnMut(&mut T, Now, &mut Vec<Change<D>>, &mut Out<O>, &mut Out<S>) + 'static,
 ) -> (Table<'s, O>, Table<'s, S>)
 where
     D: Datum,
     O: Datum,
     S: Datum,
+    T: State,
 {
     let none: Option<(Table<'s, ()>, fn(&()) -> u64)> = None;
-    operator(table, key, none, name, move |now, rows, _, out, side| logic(now, rows, out, side))
+    operator(table, key, none, name, state, move |state, now, rows, _, out, side| {
+        logic(state, now, rows, out, side);
+    })
 }
 
 /// As [`closed_with_side`], over two tables.
-pub(crate) fn closed2<'s, A, B, O, S>(
+pub(crate) fn closed2<'s, A, B, O, S, T>(
     left: Table<'s, A>,
     left_key: impl Fn(&A) -> u64 + 'static,
     right: Table<'s, B>,
     right_key: impl Fn(&B) -> u64 + 'static,
     name: &str,
-    logic: impl FnMut(Now, &mut Vec<Change<A>>, &mut Vec<Change<B>>, &mut Out<O>, &mut Out<S>) + 'static,
-) -> (Table<'s, O>, Table<'s, S>)
-where
-    A: Datum,
-    B: Datum,
-    O: Datum,
-    S: Datum,
-{
-    operator(left, left_key, Some((right, right_key)), name, logic)
-}
-
-fn operator<'s, A, B, O, S, KB>(
-    left: Table<'s, A>,
-    left_key: impl Fn(&A) -> u64 + 'static,
-    right: Option<(Table<'s, B>, KB)>,
-    name: &str,
-    mut logic: impl FnMut(Now, &mut Vec<Change<A>>, &mut Vec<Change<B>>, &mut Out<O>, &mut Out<S>)
+    state: T,
+    logic: impl FnMut(&mut T, Now, &mut Vec<Change<A>>, &mut Vec<Change<B>>, &mut Out<O>, &mut Out<S>)
     + 'static,
 ) -> (Table<'s, O>, Table<'s, S>)
 where
@@ -164,13 +175,39 @@ where
     B: Datum,
     O: Datum,
     S: Datum,
+    T: State,
+{
+    operator(left, left_key, Some((right, right_key)), name, state, logic)
+}
+
+fn operator<'s, A, B, O, S, T, KB>(
+    left: Table<'s, A>,
+    left_key: impl Fn(&A) -> u64 + 'static,
+    right: Option<(Table<'s, B>, KB)>,
+    name: &str,
+    state: T,
+    mut logic: impl FnMut(
+        &mut T,
+        Now,
+        &mut Vec<Change<A>>,
+        &mut Vec<Change<B>>,
+        &mut Out<O>,
+        &mut Out<S>,
+    ) + 'static,
+) -> (Table<'s, O>, Table<'s, S>)
+where
+    A: Datum,
+    B: Datum,
+    O: Datum,
+    S: Datum,
+    T: State,
     KB: Fn(&B) -> u64 + 'static,
 {
     let scope = left.scope();
     let watermarks = left.watermarks.clone();
     let mut builder = OperatorBuilder::new(name.to_owned(), scope);
 
-    let mut marks_in = builder.new_input(watermarks.clone(), Pipeline);
+    let mut marks_in = builder.new_input(watermarks.stream.clone(), Pipeline);
     let mut left_in =
         builder.new_input(left.changes, Exchange::new(move |c: &Change<A>| left_key(&c.0)));
     let mut right_in = right.map(|(table, key)| {
@@ -186,7 +223,7 @@ where
     let mut marks: Stash<EventTime> = Stash::new();
     let mut lefts: Stash<Change<A>> = Stash::new();
     let mut rights: Stash<Change<B>> = Stash::new();
-    let mut watermark = BEGINNING;
+    let kept = watermarks.keeper.keep(name, Held { watermark: BEGINNING, state });
     let (mut out, mut out_side) = (Out::new(), Out::new());
     let (mut left_rows, mut right_rows) = (Vec::new(), Vec::new());
 
@@ -209,12 +246,14 @@ where
                 if frontiers.iter().any(|frontier| frontier.less_equal(&epoch)) {
                     break;
                 }
+                kept.before(epoch);
+                let held = &mut *kept.state.borrow_mut();
                 let mut capabilities = None;
                 let mut advanced = false;
                 if let Some((caps, values)) = marks.take(epoch) {
-                    let to = values.into_iter().fold(watermark, EventTime::max);
-                    advanced = to > watermark;
-                    watermark = to;
+                    let to = values.into_iter().fold(held.watermark, EventTime::max);
+                    advanced = to > held.watermark;
+                    held.watermark = to;
                     capabilities = Some(caps);
                 }
                 if let Some((caps, rows)) = lefts.take(epoch) {
@@ -227,8 +266,9 @@ where
                 }
                 let Some(capabilities) = capabilities else { continue };
                 (out.epoch, out_side.epoch) = (epoch, epoch);
-                let now = Now { epoch, watermark, advanced };
-                logic(now, &mut left_rows, &mut right_rows, &mut out, &mut out_side);
+                let now = Now { epoch, watermark: held.watermark, advanced };
+                let (lefts, rights) = (&mut left_rows, &mut right_rows);
+                logic(&mut held.state, now, lefts, rights, &mut out, &mut out_side);
                 left_rows.clear();
                 right_rows.clear();
                 if !out.changes.is_empty() {

@@ -24,6 +24,8 @@ pub struct Episode<M> {
     pub causes: Vec<u64>,
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "M: Datum")]
 struct Group<M> {
     spans: Vec<(Span<M>, isize)>,
     shown: Vec<Episode<M>>,
@@ -47,14 +49,14 @@ impl<'s, G: Datum, M: Datum> Table<'s, (G, Span<M>)> {
         horizon: Millis,
     ) -> Table<'s, (G, Episode<M>)> {
         assert!(minimum > 0, "an episode needs at least one member");
-        let mut groups: Keyed<G, Group<M>> = Keyed::new();
         let mut due = Vec::new();
         let mut edges = Vec::new();
         closed(
             self,
             name,
             |(group, _)| route(group),
-            move |now, rows, out| {
+            Keyed::<G, Group<M>>::new(),
+            move |groups, now, rows, out| {
                 let oldest = now.watermark.saturating_sub(horizon);
                 let mut touched = Vec::new();
                 groups.group(rows, |slot, key, group, changes| {

@@ -19,14 +19,14 @@ impl<'s, K: Datum, V: Datum> Table<'s, (K, V)> {
         until: impl Fn(&[V]) -> EventTime + 'static,
         f: impl Fn(&K, &[V], bool, &mut Vec<O>) + 'static,
     ) -> Table<'s, O> {
-        let mut keyed: Keyed<K, Vec<V>> = Keyed::new();
         let (mut before, mut after) = (Vec::new(), Vec::new());
         let mut due = Vec::new();
         closed(
             self,
             name,
             |(key, _)| route(key),
-            move |now, rows, out| {
+            Keyed::<K, Vec<V>>::new(),
+            move |keyed, now, rows, out| {
                 let mut wakes = Vec::new();
                 keyed.group(rows, |slot, key, values, changes| {
                     before.clear();

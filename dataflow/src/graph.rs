@@ -12,9 +12,10 @@ use timely::dataflow::operators::{Operator, Probe, ToStream, probe};
 use crate::Datum;
 use crate::alert::Notification;
 use crate::events::Events;
+use crate::keep::Keeper;
 use crate::signal::Signal;
 use crate::table::{Change, Table, Watermarks};
-use crate::time::{BEGINNING, Epoch, EventTime};
+use crate::time::{Epoch, EventTime};
 use crate::view::{Changes, Commit, Row, Stamps, ViewRow};
 use crate::watermark::watermarks;
 
@@ -24,6 +25,8 @@ pub struct Graph<'s, E: Datum> {
     outbox: Rc<RefCell<BTreeMap<Epoch, Pending>>>,
     closed: probe::Handle<Epoch>,
     listeners: Vec<Listener>,
+    /// Where the watermark stands before the first epoch.
+    start: EventTime,
 }
 
 /// Told of each closed epoch.
@@ -49,12 +52,15 @@ impl<'s, E: Datum> Graph<'s, E> {
     pub(crate) fn new(
         events: StreamVec<'s, Epoch, Change<E>>,
         signals: StreamVec<'s, Epoch, Signal>,
+        keeper: &Keeper,
     ) -> Self {
+        let (watermarks, start) = watermarks(signals, keeper);
         let graph = Graph {
-            input: Table::new(events, watermarks(signals)),
+            input: Table::new(events, watermarks),
             outbox: Rc::default(),
             closed: probe::Handle::new(),
             listeners: Vec::new(),
+            start,
         };
         graph.follow(graph.input.watermarks.clone());
         graph
@@ -74,7 +80,8 @@ impl<'s, E: Datum> Graph<'s, E> {
     pub fn constant<D: Datum>(&self, rows: impl IntoIterator<Item = D>) -> Table<'s, D> {
         let scope = self.input.scope();
         // One worker brings them in; operators exchange them from there.
-        let first = scope.index() == 0;
+        // A graph that goes on has them already.
+        let first = scope.index() == 0 && self.input.watermarks.keeper.resumed().is_none();
         let rows: Vec<Change<D>> =
             rows.into_iter().filter(|_| first).map(|row| (row, Epoch::MIN, 1)).collect();
         let changes = rows.to_stream(scope).container::<Vec<Change<D>>>();
@@ -175,6 +182,7 @@ impl<'s, E: Datum> Graph<'s, E> {
     fn follow(&self, watermarks: Watermarks<'s>) {
         let outbox = Rc::clone(&self.outbox);
         watermarks
+            .stream
             .unary::<timely::container::CapacityContainerBuilder<Vec<()>>, _, _, _>(
                 Pipeline,
                 "Watermark sink",
@@ -195,7 +203,7 @@ impl<'s, E: Datum> Graph<'s, E> {
         Outlet {
             outbox: self.outbox,
             closed: self.closed,
-            watermark: RefCell::new(BEGINNING),
+            watermark: RefCell::new(self.start),
             listeners: RefCell::new(self.listeners),
         }
     }

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Datum;
 use crate::closed::{Out, closed};
 use crate::table::{Change, Table};
 use crate::time::{EventTime, FOREVER, Millis, Span};
 
 /// Changes waiting for the watermark to reach their time.
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "D: Datum")]
 struct Pending<D> {
     by_deadline: BTreeMap<EventTime, Vec<(D, isize)>>,
 }
@@ -47,13 +51,13 @@ impl<K: Datum, V: Datum> Table<'_, (K, Span<V>)> {
         if duration <= 0 {
             return self;
         }
-        let mut pending = Pending::new();
         let mut changes = Vec::new();
         closed(
             self,
             name,
             |(key, _)| crate::closed::route(key),
-            move |now, rows: &mut Vec<Change<(K, Span<V>)>>, out| {
+            Pending::new(),
+            move |pending, now, rows: &mut Vec<Change<(K, Span<V>)>>, out| {
                 pending.due(now.watermark, &mut changes);
                 for (row, _, diff) in rows.drain(..) {
                     let matures = row.1.from.saturating_add(duration);
@@ -82,9 +86,9 @@ impl<D: Datum> Table<'_, D> {
         name: &str,
         active: impl Fn(&D) -> (EventTime, EventTime) + 'static,
     ) -> Self {
-        let mut pending = Pending::new();
         let mut changes = Vec::new();
-        closed(self, name, crate::closed::route, move |now, rows: &mut Vec<Change<D>>, out| {
+        let pending = Pending::new();
+        closed(self, name, crate::closed::route, pending, move |pending, now, rows, out| {
             pending.due(now.watermark, &mut changes);
             for (row, _, diff) in rows.drain(..) {
                 let (from, to) = active(&row);

@@ -17,13 +17,13 @@ impl<'s, K: Datum, V: Datum> Table<'s, (K, Point<V>)> {
     /// An insertion or removal in the middle costs O(log n) and changes the spans beside it only. State: the points of
     /// the last `horizon` before the watermark, and one before them, per key.
     pub fn intervals(self, name: &str, horizon: Millis) -> Table<'s, (K, Span<V>)> {
-        let mut keyed: Keyed<K, Points<V>> = Keyed::new();
         let mut changes: Vec<(Span<V>, isize)> = Vec::new();
         closed(
             self,
             name,
             |(key, _)| route(key),
-            move |now, rows, out| {
+            Keyed::<K, Points<V>>::new(),
+            move |keyed, now, rows, out| {
                 let oldest = now.watermark.saturating_sub(horizon);
                 keyed.group(rows, |_, key, points, changed| {
                     for (point, diff) in changed {

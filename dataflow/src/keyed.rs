@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::hash::Hash;
 
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::Datum;
 use crate::table::Change;
 use crate::time::{EventTime, FOREVER};
 
@@ -20,11 +22,27 @@ pub(crate) struct Keyed<K, S> {
 /// Marks a retraction in the order of an epoch's rows.
 const RETRACTION: u32 = 1 << 31;
 
+#[derive(Serialize, Deserialize)]
 struct Slot<K, S> {
     key: Option<K>,
     state: S,
     /// The earliest armed wake-up, `FOREVER` if none.
     wake: EventTime,
+}
+
+impl<K: Serialize, S: Serialize> Serialize for Keyed<K, S> {
+    fn serialize<Z: Serializer>(&self, to: Z) -> Result<Z::Ok, Z::Error> {
+        (&self.slots, &self.free, &self.timers).serialize(to)
+    }
+}
+
+impl<'de, K: Datum, S: Deserialize<'de>> Deserialize<'de> for Keyed<K, S> {
+    fn deserialize<Z: Deserializer<'de>>(from: Z) -> Result<Self, Z::Error> {
+        type Parts<K, S> = (Vec<Slot<K, S>>, Vec<u32>, BTreeMap<EventTime, Vec<u32>>);
+        let (slots, free, timers): Parts<K, S> = Deserialize::deserialize(from)?;
+        let used = (0..).zip(&slots).filter_map(|(at, slot)| Some((slot.key.clone()?, at)));
+        Ok(Keyed { index: used.collect(), slots, free, order: Vec::new(), timers })
+    }
 }
 
 impl<K: Hash + Eq + Clone, S: Default> Keyed<K, S> {

@@ -1,11 +1,22 @@
 //! The value in force per key: the one with the greatest event time, whatever order they arrived in.
 
+use std::collections::BTreeMap;
+
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 use crate::Datum;
 use crate::closed::{closed, route};
 use crate::table::Table;
 use crate::time::{EventTime, Point};
+
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "K: Datum, V: Datum")]
+struct Latest<K, V> {
+    current: FxHashMap<K, Point<V>>,
+    /// Keys by when to look whether they are over.
+    expiry: BTreeMap<EventTime, Vec<K>>,
+}
 
 impl<'s, K: Datum, V: Datum> Table<'s, (K, Point<V>)> {
     /// Per key the point with the greatest `(at, value)`.
@@ -25,14 +36,15 @@ impl<'s, K: Datum, V: Datum> Table<'s, (K, Point<V>)> {
         name: &str,
         until: impl Fn(&K, &Point<V>) -> EventTime + 'static,
     ) -> Table<'s, (K, Point<V>)> {
-        let mut current: FxHashMap<K, Point<V>> = FxHashMap::default();
+        let latest: Latest<K, V> =
+            Latest { current: FxHashMap::default(), expiry: BTreeMap::new() };
         let mut before: FxHashMap<K, Option<Point<V>>> = FxHashMap::default();
-        let mut expiry = std::collections::BTreeMap::<EventTime, Vec<K>>::new();
         closed(
             self,
             name,
             |(key, _)| route(key),
-            move |now, rows, out| {
+            latest,
+            move |Latest { current, expiry }, now, rows, out| {
                 for ((key, point), _, diff) in rows.drain(..) {
                     assert!(diff > 0, "the latest of a table that shrinks is not defined");
                     match current.get_mut(&key) {

@@ -1,5 +1,7 @@
 //! Lookup: each row with the other table's row of the same key, or without one.
 
+use serde::{Deserialize, Serialize};
+
 use crate::Datum;
 use crate::closed::{Out, closed2, route};
 use crate::keyed::Keyed;
@@ -7,6 +9,8 @@ use crate::multiset::put;
 use crate::table::Table;
 use crate::time::EventTime;
 
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "V: Datum, W: Datum")]
 struct Sides<V, W> {
     rows: Vec<(V, isize)>,
     other: Vec<(W, isize)>,
@@ -39,7 +43,6 @@ impl<'s, K: Datum, V: Datum> Table<'s, (K, V)> {
         until: impl Fn(&V) -> EventTime + 'static,
         f: impl Fn(&K, &V, Option<&W>) -> O + 'static,
     ) -> Table<'s, O> {
-        let mut keyed: Keyed<K, Sides<V, W>> = Keyed::new();
         let mut changed: Vec<(O, isize)> = Vec::new();
         let mut due = Vec::new();
         let (found, _) = closed2(
@@ -48,7 +51,8 @@ impl<'s, K: Datum, V: Datum> Table<'s, (K, V)> {
             other,
             |(key, _)| route(key),
             name,
-            move |now, rows, others, out, _: &mut Out<()>| {
+            Keyed::<K, Sides<V, W>>::new(),
+            move |keyed, now, rows, others, out, _: &mut Out<()>| {
                 keyed.group(others, |_, key, sides, changes| {
                     let before = sides.other.last().map(|(w, _)| w.clone());
                     for (row, diff) in changes {

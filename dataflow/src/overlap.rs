@@ -1,5 +1,7 @@
 //! Interval overlap join: two tables of spans, met where both hold at once.
 
+use serde::{Deserialize, Serialize};
+
 use crate::Datum;
 use crate::closed::{closed2, route};
 use crate::keyed::Keyed;
@@ -8,6 +10,8 @@ use crate::table::Table;
 use crate::time::{EventTime, Millis, Span};
 
 /// The spans of both sides of one key, sorted.
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "A: Datum, B: Datum")]
 struct Sides<A, B> {
     left: Vec<(Span<A>, isize)>,
     right: Vec<(Span<B>, isize)>,
@@ -31,7 +35,6 @@ impl<'s, K: Datum, A: Datum> Table<'s, (K, Span<A>)> {
         horizon: Millis,
         f: impl Fn(&K, &A, &B) -> C + 'static,
     ) -> Table<'s, (K, Span<C>)> {
-        let mut keyed: Keyed<K, Sides<A, B>> = Keyed::new();
         let mut due = Vec::new();
         let mut changed: Vec<((K, Span<C>), isize)> = Vec::new();
         let (joined, _) = closed2(
@@ -40,7 +43,8 @@ impl<'s, K: Datum, A: Datum> Table<'s, (K, Span<A>)> {
             right,
             |(key, _)| route(key),
             name,
-            move |now, lefts, rights, out, _: &mut crate::closed::Out<()>| {
+            Keyed::<K, Sides<A, B>>::new(),
+            move |keyed, now, lefts, rights, out, _: &mut crate::closed::Out<()>| {
                 let oldest = now.watermark.saturating_sub(horizon);
                 let mut touched = Vec::new();
                 keyed.group(lefts, |slot, key, sides, rows| {

@@ -59,7 +59,6 @@ impl<'s, K: Datum, A: Datum> Table<'s, (K, Point<A>)> {
         judge: impl Fn(Option<&A>, Option<&B>) -> Option<C> + 'static,
         class: impl Fn(&C) -> R + 'static,
     ) -> Overlay<'s, K, C> {
-        let mut tracks: Keyed<K, Track<A, B, C>> = Keyed::new();
         let (mut old, mut new) = (Vec::new(), Vec::new());
         let mut due = Vec::new();
         let mut touched: Vec<(u32, EventTime)> = Vec::new();
@@ -70,7 +69,8 @@ impl<'s, K: Datum, A: Datum> Table<'s, (K, Point<A>)> {
             spans,
             |(key, _)| route(key),
             name,
-            move |now, points, spans, out, revised| {
+            Keyed::<K, Track<A, B, C>>::new(),
+            move |tracks, now, points, spans, out, revised| {
                 let judging = Judging { judge: &judge, class: &class };
                 touched.clear();
                 // First note where each key changes, while its old history can still be told.
@@ -169,6 +169,8 @@ struct Judging<'f, J, L> {
     class: &'f L,
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "A: Datum, B: Datum, C: Datum")]
 struct Track<A, B, C> {
     /// Sorted by `(at, value)`, with copies: of several at one instant the last holds.
     points: Vec<(Point<A>, isize)>,

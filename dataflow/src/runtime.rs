@@ -1,7 +1,7 @@
 //! Workers: feeds epochs to the dataflow graph and hands out what each closed epoch changed.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::Thread;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use timely::worker::Worker;
 
 use crate::Datum;
 use crate::graph::{Graph, Outlet};
+use crate::keep::{Keeper, Kept, Part, Unfit};
 use crate::signal::Signal;
 use crate::table::Change;
 use crate::time::Epoch;
@@ -43,8 +44,15 @@ pub struct Batch<E> {
     pub stamps: Arc<Stamps>,
 }
 
+/// What a worker is handed.
+enum Order<E> {
+    Epoch(Batch<E>),
+    /// Give what the operators keep as of the last epoch handed over.
+    Keep(Sender<(usize, Vec<Part>)>),
+}
+
 struct Feed<E> {
-    epochs: SyncSender<Batch<E>>,
+    epochs: SyncSender<Order<E>>,
     worker: Thread,
 }
 
@@ -52,6 +60,26 @@ struct Feed<E> {
 pub struct Runtime<E> {
     feeds: Vec<Feed<E>>,
     guards: Option<WorkerGuards<()>>,
+}
+
+/// What the workers were asked to keep, on its way.
+#[derive(Debug)]
+pub struct Keeping {
+    epoch: Epoch,
+    parts: Receiver<(usize, Vec<Part>)>,
+    workers: Vec<Option<Vec<Part>>>,
+}
+
+impl Keeping {
+    /// What was kept, once every worker has closed the epoch; `None` before, and for ever if the graph ends first.
+    pub fn poll(&mut self) -> Option<Kept> {
+        for (worker, parts) in self.parts.try_iter() {
+            self.workers[worker] = Some(parts);
+        }
+        let there = self.workers.iter().all(Option::is_some);
+        let workers = there.then(|| self.workers.drain(..).flatten().collect())?;
+        Some(Kept { epoch: self.epoch, workers })
+    }
 }
 
 impl<E: Datum> Runtime<E> {
@@ -63,7 +91,26 @@ impl<E: Datum> Runtime<E> {
         options: Options,
         build: impl for<'s> Fn(&mut Graph<'s, E>) + Send + Sync + 'static,
     ) -> (Self, Receiver<Commit>) {
+        Self::resume(options, None, build).expect("nothing kept fits every graph")
+    }
+
+    /// As [`Runtime::start`], going on from what a graph built alike kept: the next epoch to send is one after
+    /// `kept.epoch`, and every commit is what that graph's would have been.
+    ///
+    /// Errors: it does not fit, and no worker runs.
+    pub fn resume(
+        options: Options,
+        kept: Option<Kept>,
+        build: impl for<'s> Fn(&mut Graph<'s, E>) + Send + Sync + 'static,
+    ) -> Result<(Self, Receiver<Commit>), Unfit> {
         assert!(options.workers > 0, "a graph needs at least one worker");
+        if let Some(kept) = &kept
+            && kept.workers.len() != options.workers
+        {
+            let (had, has) = (kept.workers.len(), options.workers);
+            return Err(Unfit(format!("it is of {had} workers, and there are {has}")));
+        }
+        let kept = kept.map(|kept| (kept.epoch, Mutex::new(kept.workers)));
         let (commits, received) = sync_channel(options.commits_waiting.max(1));
         let (hello, workers) = sync_channel(options.workers);
         let (senders, receivers): (Vec<_>, Vec<_>) =
@@ -81,23 +128,43 @@ impl<E: Datum> Runtime<E> {
             let epochs = receivers.lock().expect("workers start once")[index]
                 .take()
                 .expect("each worker takes its own feed");
-            hello
-                .send((index, std::thread::current()))
-                .expect("the starter waits for every worker");
+            let keeper = match &kept {
+                None => Keeper::default(),
+                Some((epoch, parts)) => {
+                    let mut parts = parts.lock().expect("workers start once");
+                    Keeper::resuming(*epoch, std::mem::take(&mut parts[index]))
+                }
+            };
             let commits = (index == 0).then(|| commits.clone());
-            run(worker, &epochs, commits.as_ref(), options.epochs_in_flight.max(1), &build);
+            let life = Life::new(worker, keeper, &build);
+            let fits = life.keeper.check();
+            let unfit = fits.is_err();
+            hello
+                .send((index, std::thread::current(), fits))
+                .expect("the starter waits for every worker");
+            if !unfit {
+                life.run(worker, &epochs, commits.as_ref(), options.epochs_in_flight.max(1));
+            }
         })
         .expect("worker threads start");
 
-        let mut threads: Vec<(usize, Thread)> =
+        let mut threads: Vec<(usize, Thread, Result<(), Unfit>)> =
             (0..options.workers).map(|_| workers.recv().expect("every worker starts")).collect();
-        threads.sort_by_key(|(index, _)| *index);
+        threads.sort_by_key(|(index, _, _)| *index);
+        let fits = threads.iter().try_for_each(|(_, _, fits)| fits.clone());
         let feeds = senders
             .into_iter()
             .zip(threads)
-            .map(|(epochs, (_, worker))| Feed { epochs, worker })
+            .map(|(epochs, (_, worker, _))| Feed { epochs, worker })
             .collect();
-        (Runtime { feeds, guards: Some(guards) }, received)
+        let runtime = Runtime { feeds, guards: Some(guards) };
+        match fits {
+            Ok(()) => Ok((runtime, received)),
+            Err(unfit) => {
+                runtime.finish();
+                Err(unfit)
+            }
+        }
     }
 
     /// Hands an epoch to the workers; waits while too many are in flight.
@@ -120,9 +187,22 @@ impl<E: Datum> Runtime<E> {
                 signals: std::mem::take(&mut signals),
                 stamps: Arc::clone(&batch.stamps),
             };
-            feed.epochs.send(part).expect("a dataflow worker died; restart from the journal");
+            feed.epochs
+                .send(Order::Epoch(part))
+                .expect("a dataflow worker died; restart from the journal");
             feed.worker.unpark();
         }
+    }
+
+    /// Asks for what the operators keep as of `epoch`, the last one sent. Nothing waits for it; one at a time.
+    pub fn keep(&self, epoch: Epoch) -> Keeping {
+        let (sender, parts) = channel();
+        for feed in &self.feeds {
+            let order = Order::Keep(sender.clone());
+            feed.epochs.send(order).expect("a dataflow worker died; restart from the journal");
+            feed.worker.unpark();
+        }
+        Keeping { epoch, parts, workers: vec![None; self.feeds.len()] }
     }
 
     /// Ends the input and waits until every epoch has been answered.
@@ -155,74 +235,109 @@ impl<E> Drop for Runtime<E> {
 }
 
 /// One worker's life: take epochs while there is room, step, hand out closed ones.
-fn run<E: Datum>(
-    worker: &mut Worker,
-    epochs: &Receiver<Batch<E>>,
-    commits: Option<&SyncSender<Commit>>,
-    in_flight: usize,
-    build: &(impl for<'s> Fn(&mut Graph<'s, E>) + Send + Sync + 'static),
-) {
-    let mut events: InputHandleVec<Epoch, Change<E>> = InputHandleVec::new();
-    let mut signals: InputHandleVec<Epoch, Signal> = InputHandleVec::new();
-    let outlet = worker.dataflow::<Epoch, _, _>(|scope| {
-        let mut graph = Graph::new(events.to_stream(scope), signals.to_stream(scope));
-        build(&mut graph);
-        graph.finish()
-    });
-
-    let mut open: VecDeque<(Epoch, Arc<Stamps>)> = VecDeque::new();
-    let mut ended = false;
-    let mut rows = Vec::new();
-    while !(ended && open.is_empty()) {
-        while !ended && open.len() < in_flight {
-            match epochs.try_recv() {
-                Ok(batch) => {
-                    let epoch = batch.epoch;
-                    assert!(*events.time() <= epoch, "epochs are fed in increasing order");
-                    events.advance_to(epoch);
-                    signals.advance_to(epoch);
-                    rows.extend(batch.events.into_iter().map(|event| (event, epoch, 1)));
-                    events.send_batch(&mut rows);
-                    rows.clear();
-                    for signal in batch.signals {
-                        signals.send(signal);
-                    }
-                    events.advance_to(epoch + 1);
-                    signals.advance_to(epoch + 1);
-                    open.push_back((epoch, batch.stamps));
-                }
-                Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Disconnected) => ended = true,
-            }
-        }
-        if open.is_empty() && !ended {
-            worker.step_or_park(Some(Duration::from_millis(50)));
-        } else {
-            // Other workers may owe progress: they unpark us, the pause only bounds a lost wake-up.
-            worker.step_or_park(Some(Duration::from_micros(500)));
-        }
-        hand_out(&outlet, &mut open, commits);
-    }
-    drop(events);
-    drop(signals);
-    while worker.has_dataflows() {
-        worker.step_or_park(Some(Duration::from_millis(1)));
-    }
+struct Life<E: Datum> {
+    events: InputHandleVec<Epoch, Change<E>>,
+    signals: InputHandleVec<Epoch, Signal>,
+    outlet: Outlet,
+    keeper: Keeper,
+    open: VecDeque<(Epoch, Arc<Stamps>)>,
+    /// The last epoch taken.
+    at: Epoch,
+    /// The epoch as of which parts are asked for, and by whom.
+    keeping: Option<(Epoch, Sender<(usize, Vec<Part>)>)>,
 }
 
-fn hand_out(
-    outlet: &Outlet,
-    open: &mut VecDeque<(Epoch, Arc<Stamps>)>,
-    commits: Option<&SyncSender<Commit>>,
-) {
-    while let Some((epoch, _)) = open.front() {
-        if !outlet.is_closed(*epoch) {
-            break;
+impl<E: Datum> Life<E> {
+    fn new(
+        worker: &mut Worker,
+        keeper: Keeper,
+        build: &(impl for<'s> Fn(&mut Graph<'s, E>) + Send + Sync + 'static),
+    ) -> Self {
+        let mut events: InputHandleVec<Epoch, Change<E>> = InputHandleVec::new();
+        let mut signals: InputHandleVec<Epoch, Signal> = InputHandleVec::new();
+        let outlet = worker.dataflow::<Epoch, _, _>(|scope| {
+            let mut graph = Graph::new(events.to_stream(scope), signals.to_stream(scope), &keeper);
+            build(&mut graph);
+            graph.finish()
+        });
+        let at = keeper.resumed().unwrap_or_default();
+        if let Some(resumed) = keeper.resumed() {
+            events.advance_to(resumed + 1);
+            signals.advance_to(resumed + 1);
         }
-        let Some((epoch, stamps)) = open.pop_front() else { break };
-        if let Some(commits) = commits {
-            // A receiver that went away has no more use for answers; the input side decides when to stop.
-            let _ = commits.send(outlet.take(epoch, stamps));
+        Life { events, signals, outlet, keeper, open: VecDeque::new(), at, keeping: None }
+    }
+
+    fn run(
+        mut self,
+        worker: &mut Worker,
+        epochs: &Receiver<Order<E>>,
+        commits: Option<&SyncSender<Commit>>,
+        in_flight: usize,
+    ) {
+        let mut ended = false;
+        let mut rows = Vec::new();
+        while !(ended && self.open.is_empty()) {
+            while !ended && self.open.len() < in_flight {
+                match epochs.try_recv() {
+                    Ok(Order::Epoch(batch)) => self.take(batch, &mut rows),
+                    Ok(Order::Keep(to)) => {
+                        self.keeper.ask(self.at);
+                        self.keeping = Some((self.at, to));
+                    }
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => ended = true,
+                }
+            }
+            if self.open.is_empty() && !ended {
+                worker.step_or_park(Some(Duration::from_millis(50)));
+            } else {
+                // Other workers may owe progress: they unpark us, the pause only bounds a lost wake-up.
+                worker.step_or_park(Some(Duration::from_micros(500)));
+            }
+            self.hand_out(commits);
+            if let Some((epoch, to)) =
+                self.keeping.take_if(|(epoch, _)| self.outlet.is_closed(*epoch))
+            {
+                // Who asked may have gone; then nobody needs it.
+                let _ = to.send((worker.index(), self.keeper.collect()));
+                assert!(epoch <= self.at, "only what was handed over is kept");
+            }
+        }
+        drop(self.events);
+        drop(self.signals);
+        while worker.has_dataflows() {
+            worker.step_or_park(Some(Duration::from_millis(1)));
+        }
+    }
+
+    fn take(&mut self, batch: Batch<E>, rows: &mut Vec<Change<E>>) {
+        let epoch = batch.epoch;
+        assert!(*self.events.time() <= epoch, "epochs are fed in increasing order");
+        self.events.advance_to(epoch);
+        self.signals.advance_to(epoch);
+        rows.extend(batch.events.into_iter().map(|event| (event, epoch, 1)));
+        self.events.send_batch(rows);
+        rows.clear();
+        for signal in batch.signals {
+            self.signals.send(signal);
+        }
+        self.events.advance_to(epoch + 1);
+        self.signals.advance_to(epoch + 1);
+        self.at = epoch;
+        self.open.push_back((epoch, batch.stamps));
+    }
+
+    fn hand_out(&mut self, commits: Option<&SyncSender<Commit>>) {
+        while let Some((epoch, _)) = self.open.front() {
+            if !self.outlet.is_closed(*epoch) {
+                break;
+            }
+            let Some((epoch, stamps)) = self.open.pop_front() else { break };
+            if let Some(commits) = commits {
+                // A receiver that went away has no more use for answers; the input side decides when to stop.
+                let _ = commits.send(self.outlet.take(epoch, stamps));
+            }
         }
     }
 }

@@ -5,13 +5,19 @@ use differential_dataflow::{AsCollection, VecCollection};
 use timely::dataflow::{Scope, StreamVec};
 
 use crate::Datum;
+use crate::keep::Keeper;
 use crate::time::{Epoch, EventTime};
 
 /// A change to a table: a row, the epoch in which it changes, and by how many copies.
 pub(crate) type Change<D> = (D, Epoch, isize);
 
 /// The watermark as a broadcast stream: one value per epoch in which it advances, on every worker.
-pub(crate) type Watermarks<'s> = StreamVec<'s, Epoch, EventTime>;
+#[derive(Clone)]
+pub(crate) struct Watermarks<'s> {
+    pub(crate) stream: StreamVec<'s, Epoch, EventTime>,
+    /// Goes with it to every operator: where its state is listed.
+    pub(crate) keeper: Keeper,
+}
 
 /// Rows that change by epoch: a differential collection that knows the watermark.
 ///
@@ -52,6 +58,15 @@ impl<'s, D: Datum> Table<'s, D> {
         Table { changes: f(self.collection()).inner, watermarks }
     }
 
+    /// As `lift`, for operators with traces: they are filled again from the rows kept.
+    fn trace<E: Datum>(
+        self,
+        name: &str,
+        f: impl FnOnce(VecCollection<'s, Epoch, D, isize>) -> VecCollection<'s, Epoch, E, isize>,
+    ) -> Table<'s, E> {
+        self.kept(name).lift(f).said()
+    }
+
     /// Each row transformed.
     pub fn map<E: Datum>(self, f: impl Fn(D) -> E + 'static) -> Table<'s, E> {
         self.lift(|c| c.map(f))
@@ -87,12 +102,12 @@ impl<'s, D: Datum> Table<'s, D> {
 
     /// Each row once. State: one entry per distinct row, gone when its last copy is retracted.
     pub fn distinct(self) -> Self {
-        self.lift(ThresholdTotal::distinct_total)
+        self.trace("distinct", ThresholdTotal::distinct_total)
     }
 
     /// Rows with how often they occur. State: as [`Table::distinct`].
     pub fn count(self) -> Table<'s, (D, isize)> {
-        self.lift(CountTotal::count_total)
+        self.trace("count", CountTotal::count_total)
     }
 
     /// Calls `look` with every change: `(row, epoch, difference)`.
@@ -121,17 +136,20 @@ impl<'s, K: Datum, V: Datum> Table<'s, (K, V)> {
         other: Table<'s, (K, W)>,
         f: impl Fn(&K, &V, &W) -> O + 'static,
     ) -> Table<'s, O> {
-        self.lift(|c| c.join_map(other.collection(), f))
+        let other = other.kept("join right");
+        self.trace("join left", |c| c.join_map(other.collection(), f))
     }
 
     /// Rows whose key is present in `other`, once per row of `other`.
     pub fn semijoin(self, other: Table<'s, K>) -> Self {
-        self.lift(|c| c.semijoin(other.collection()))
+        let other = other.kept("semijoin right");
+        self.trace("semijoin left", |c| c.semijoin(other.collection()))
     }
 
     /// Rows whose key is absent from `other` (a distinct table).
     pub fn antijoin(self, other: Table<'s, K>) -> Self {
-        self.lift(|c| c.antijoin(other.collection()))
+        let other = other.kept("antijoin right");
+        self.trace("antijoin left", |c| c.antijoin(other.collection()))
     }
 
     /// How many rows each key has; keys without rows have none. State: one entry per key with rows.
@@ -148,6 +166,6 @@ impl<'s, K: Datum, V: Datum> Table<'s, (K, V)> {
         name: &str,
         f: impl Fn(&K, &[(&V, isize)], &mut Vec<(W, isize)>) + 'static,
     ) -> Table<'s, (K, W)> {
-        self.lift(|c| c.reduce_named(name, f))
+        self.trace(name, |c| c.reduce_named(name, f))
     }
 }

@@ -1,11 +1,15 @@
 //! Unfold: rows that come with the watermark, as each key's value says.
 
+use serde::{Deserialize, Serialize};
+
 use crate::Datum;
 use crate::closed::{closed, route};
 use crate::keyed::Keyed;
 use crate::table::Table;
 use crate::time::{BEGINNING, EventTime, FOREVER, Millis};
 
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "V: Datum")]
 struct Unfolded<V> {
     values: Vec<(V, isize)>,
     told_to: EventTime,
@@ -29,12 +33,12 @@ impl<'s, K: Datum, V: Datum> Table<'s, (K, V)> {
         reach: Millis,
         f: impl Fn(&K, &V, EventTime, EventTime) -> Vec<EventTime> + 'static,
     ) -> Table<'s, (K, EventTime)> {
-        let mut keyed: Keyed<K, Unfolded<V>> = Keyed::new();
         closed(
             self,
             name,
             |(key, _)| route(key),
-            move |now, rows, out| {
+            Keyed::<K, Unfolded<V>>::new(),
+            move |keyed, now, rows, out| {
                 keyed.group(rows, |_, _, unfolded, changes| {
                     for (value, diff) in changes {
                         crate::multiset::put(&mut unfolded.values, value, diff);

@@ -7,6 +7,9 @@ use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::Operator;
 use timely::dataflow::operators::vec::Broadcast;
 
+use serde::{Deserialize, Serialize};
+
+use crate::keep::Keeper;
 use crate::signal::{PartitionId, Signal};
 use crate::table::Watermarks;
 use crate::time::{BEGINNING, Epoch, EventTime};
@@ -14,14 +17,14 @@ use crate::time::{BEGINNING, Epoch, EventTime};
 /// Event-time progress of all partitions, folded into one monotone watermark.
 ///
 /// State: one entry per partition ever seen (they are configuration, not data).
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Progress {
     partitions: BTreeMap<PartitionId, Held>,
     clock: Option<EventTime>,
     watermark: Option<EventTime>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Held {
     bound: EventTime,
     idle: bool,
@@ -88,11 +91,16 @@ impl Progress {
 
 /// Gathers all signals at worker 0 and tells every worker how the watermark advances, epoch by epoch.
 ///
-/// A tick repeats the current one, so that operators waiting for processing time are woken.
-pub(crate) fn watermarks(signals: StreamVec<'_, Epoch, Signal>) -> Watermarks<'_> {
+/// A tick repeats the current one, so that operators waiting for processing time are woken. Also says where the
+/// watermark stands at the start: beyond `BEGINNING` where a graph goes on from what another one kept.
+pub(crate) fn watermarks<'s>(
+    signals: StreamVec<'s, Epoch, Signal>,
+    keeper: &Keeper,
+) -> (Watermarks<'s>, EventTime) {
     let mut waiting = BTreeMap::new();
-    let mut progress = Progress::default();
-    signals
+    let kept = keeper.keep("Watermark", Progress::default());
+    let start = kept.state.borrow().watermark();
+    let stream = signals
         .unary_frontier(Exchange::new(|_: &Signal| 0), "Watermark", move |_, _| {
             move |(input, frontier), output| {
                 input.for_each(|cap, data| {
@@ -105,7 +113,9 @@ pub(crate) fn watermarks(signals: StreamVec<'_, Epoch, Signal>) -> Watermarks<'_
                     if frontier.less_equal(entry.key()) {
                         break;
                     }
-                    let (capability, signals) = entry.remove();
+                    let (epoch, (capability, signals)) = entry.remove_entry();
+                    kept.before(epoch);
+                    let mut progress = kept.state.borrow_mut();
                     let ticked = signals.contains(&Signal::Tick);
                     for signal in signals {
                         progress.apply(signal);
@@ -116,5 +126,6 @@ pub(crate) fn watermarks(signals: StreamVec<'_, Epoch, Signal>) -> Watermarks<'_
                 }
             }
         })
-        .broadcast()
+        .broadcast();
+    (Watermarks { stream, keeper: keeper.clone() }, start)
 }

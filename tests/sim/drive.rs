@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use highwater_dataflow::view::Commit;
-use highwater_dataflow::{Batch, EventTime, Notification, Options, Runtime};
-use highwater_queries::{Settings, registry};
+use highwater_dataflow::{Batch, EventTime, Graph, Kept, Notification, Options, Runtime};
+use highwater_queries::{Entry, Settings, registry};
 
 use crate::oracle::{Contents, Epoch, key};
 
@@ -37,6 +37,48 @@ pub(crate) fn run(
     collected.extend(commits.iter());
     assert_eq!(collected.len(), epochs.len(), "every epoch is answered once");
     collected
+}
+
+/// As [`run`], but stopped after each of the epochs `cuts` (places in `epochs`, ascending) and continued by a new graph
+/// from what the one before kept, which is asked for while later epochs are already under way. The commits are those
+/// of the last graph, from the last cut on.
+pub(crate) fn run_with_restarts(
+    settings: &Settings,
+    epochs: &[Epoch],
+    workers: usize,
+    cuts: &[usize],
+) -> Vec<Commit> {
+    let options = Options { workers, epochs_in_flight: 16, commits_waiting: epochs.len().max(1) };
+    let mut kept: Option<Kept> = None;
+    let mut from = 0;
+    let mut last = Vec::new();
+    for cut in cuts.iter().copied().chain([epochs.len()]) {
+        let settings = settings.clone();
+        let build = move |graph: &mut Graph<'_, Entry>| registry::build(graph, &settings);
+        let (runtime, commits) = Runtime::resume(options, kept.take(), build).expect("it fits");
+        let mut keeping = None;
+        // What comes after the cut is lost with the graph, and fed again to the next one.
+        let beyond = if cut == epochs.len() { cut } else { (cut + 8).min(epochs.len()) };
+        for (at, epoch) in epochs.iter().enumerate().take(beyond).skip(from) {
+            runtime.send(Batch {
+                epoch: epoch.number,
+                events: epoch.entries.clone(),
+                signals: epoch.signals.clone(),
+                stamps: Arc::default(),
+            });
+            if at + 1 == cut {
+                keeping = Some(runtime.keep(epoch.number));
+            }
+        }
+        runtime.finish();
+        last = commits.iter().collect();
+        if cut < epochs.len() {
+            kept = keeping.and_then(|mut keeping| keeping.poll());
+            assert!(kept.is_some(), "the epoch is closed, so everything is kept");
+            from = cut;
+        }
+    }
+    last
 }
 
 /// The first difference between two runs over the same input, down to the last cell and message.

@@ -1,5 +1,6 @@
 //! What is computed over a window: aggregates that add, subtract and merge.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::Datum;
@@ -10,7 +11,8 @@ use crate::Datum;
 /// as adding all their values to one, in any order. Sums are linear by themselves; an extreme is not, and keeps how
 /// often each value occurs. Several aggregates run in one pass as a tuple.
 pub trait Aggregate<V>: 'static {
-    type Acc: Clone + 'static;
+    /// Checkpoints keep it.
+    type Acc: Clone + Serialize + DeserializeOwned + 'static;
     type Output: Datum;
 
     /// The accumulator of no values.

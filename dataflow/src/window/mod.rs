@@ -255,12 +255,15 @@ impl<'s, K: Datum, V: Datum, W: WindowFn> Windowed<'s, K, V, W> {
     /// the accumulators of their slices; sessions keep one per distinct event time, so that deletions can split
     /// them). It shrinks as windows expire.
     pub fn aggregate<A: Aggregate<V>>(self, aggregate: A) -> Panes<'s, K, A::Output> {
-        let mut operator = operator::Operator::new(self.windows, aggregate, self.plan);
+        let operator = operator::Operator::new(self.windows, aggregate, self.plan);
         let (panes, late) = closed_with_side(
             self.rows,
             &self.name,
             |(key, _): &(K, (EventTime, V))| route(key),
-            move |now, rows, out, late| operator.epoch(now, rows, out, late),
+            operator,
+            |operator: &mut operator::Operator<K, V, W, A>, now, rows, out, late| {
+                operator.epoch(now, rows, out, late);
+            },
         );
         Panes { panes, late }
     }

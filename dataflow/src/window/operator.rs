@@ -6,10 +6,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use differential_dataflow::consolidation::consolidate_updates;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::Datum;
 use crate::closed::{Now, Out};
+use crate::keep::{State, put, take};
 use crate::table::Change;
 use crate::time::{BEGINNING, EventTime, Millis};
 
@@ -535,6 +536,23 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
                 self.free.push(id);
             }
         }
+    }
+}
+
+/// What it was told is told again when the graph is built; what belongs to one epoch is empty.
+impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> State for Operator<K, V, W, A> {
+    fn save(&self, out: &mut Vec<u8>) {
+        put(out, &(self.watermark, self.now, &self.free, &self.ends, &self.alarms));
+        put(out, &self.keys);
+    }
+
+    fn load(&mut self, saved: &mut &[u8]) -> Result<(), String> {
+        (self.watermark, self.now, self.free, self.ends, self.alarms) = take(saved)?;
+        self.keys = take(saved)?;
+        let free: FxHashSet<KeyId> = self.free.iter().copied().collect();
+        let ids = (0..).zip(&self.keys).filter(|(id, _)| !free.contains(id));
+        self.ids = ids.map(|(id, keyed)| (keyed.key.clone(), id)).collect();
+        Ok(())
     }
 }
 

@@ -3,12 +3,15 @@
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::{EventTime, Millis};
 
 use super::trigger::TriggerState;
 use super::{LateReason, Pane, Window};
 
 /// One window of one key.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Live<A, O> {
     pub(crate) window: Window,
     /// What has accumulated. `None` for windows made of shared slices until they first speak: their slices know.
@@ -41,6 +44,7 @@ pub(crate) struct Live<A, O> {
 }
 
 /// The elements of a session at one instant.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Point<A> {
     pub(crate) at: EventTime,
     pub(crate) elements: i64,
@@ -48,6 +52,7 @@ pub(crate) struct Point<A> {
 }
 
 /// A window in its key's list. The list is searched more than its windows are looked at, so it holds only their bounds.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Placed<A, O> {
     pub(crate) window: Window,
     pub(crate) live: Box<Live<A, O>>,
@@ -98,6 +103,7 @@ impl<A, O> Live<A, O> {
 }
 
 /// What several windows share: the elements of one slice.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Slice<A> {
     pub(crate) start: EventTime,
     pub(crate) acc: A,
@@ -116,15 +122,18 @@ pub(crate) struct Pending<A> {
     pub(crate) deleted: i64,
 }
 
-/// One key.
+/// One key. What belongs to one epoch is empty between epochs, and not kept.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Keyed<K, A, O> {
     pub(crate) key: K,
     /// By start, then end.
     pub(crate) windows: VecDeque<Placed<A, O>>,
     /// Shared slices, by start.
     pub(crate) slices: VecDeque<Slice<A>>,
+    #[serde(skip, default = "Vec::new")]
     pub(crate) pending: Vec<Pending<A>>,
     /// Windows that refused the elements of a slice in this epoch.
+    #[serde(skip)]
     pub(crate) refused: Vec<(EventTime, Window, LateReason)>,
 }
 

@@ -3,6 +3,8 @@
 //! A trigger is a tree. It is compiled once per operator; a window then carries only which nodes have finished and
 //! one number per counting or waiting leaf.
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::Millis;
 
 /// When the contents of a window are emitted as a pane. Composites follow Beam's state machines.
@@ -129,7 +131,7 @@ pub(crate) struct Machine {
 }
 
 /// What one window remembers of its trigger.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct TriggerState {
     finished: u64,
     /// One number per leaf that counts or waits; empty until the first element.
