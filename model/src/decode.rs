@@ -7,7 +7,7 @@ use std::fmt;
 use crate::event::{
     AbandonStage, Activity, ActivityMapping, AgentProfile, AgentStateChange, ContactAbandoned,
     ContactArrival, ContactComplete, Envelope, Event, ForecastRefresh, ForecastUpdate,
-    QueueProfile, QueueUpdate, ScheduleUpdate,
+    QueueProfile, QueueUpdate, RuleParameter, RuleUpdate, ScheduleUpdate,
 };
 use crate::ids::{ActivityCode, EventKey};
 use crate::opening::opening;
@@ -67,6 +67,7 @@ pub fn decode(raw: &[u8]) -> Result<Decoded, Malformed> {
         "ActivityMapping" => activity_mapping(&wire, &mut unknown),
         "QueueProfile" => queue_profile(&wire, &mut unknown),
         "ForecastUpdate" => forecast_update(&wire),
+        "RuleUpdate" => rule_update(&wire),
         _ => return Err(wire.get(Field::EventType).not(EVENT_TYPES, event_type)),
     }
     .map_err(|Malformed(reason)| Malformed(format!("{event_type}: {reason}")))?;
@@ -79,7 +80,7 @@ pub fn decode(raw: &[u8]) -> Result<Decoded, Malformed> {
 
 const EVENT_TYPES: &str = "one of AgentStateChange, ContactArrival, ContactComplete, \
     ContactAbandoned, QueueUpdate, ForecastRefresh, AgentProfile, ScheduleUpdate, ActivityMapping, \
-    QueueProfile, ForecastUpdate";
+    QueueProfile, ForecastUpdate, RuleUpdate";
 
 /// What readers met and did not know.
 #[derive(Default)]
@@ -257,5 +258,27 @@ fn forecast_update(wire: &Wire<'_>) -> Result<Event, Malformed> {
         volume_milli: wire.get(Field::Volume).scaled(1000)?,
         aht_ms: wire.get(Field::AhtS).scaled(1000)?,
         version: wire.get(Field::Version).version_or_zero()?,
+    }))
+}
+
+fn rule_update(wire: &Wire<'_>) -> Result<Event, Malformed> {
+    let given = wire.get(Field::Parameters);
+    let mut parameters = Vec::new();
+    if !given.unset() {
+        for (name, value) in given.named_values()? {
+            let value_milli = value.scaled_signed(1000).map_err(|Malformed(reason)| {
+                // The sender looks for a name, not for the place it came in.
+                let (place, named) = (value.place.to_string(), format!("`parameters.{name}`"));
+                Malformed(reason.replacen(&place, &named, 1))
+            })?;
+            parameters.push(RuleParameter { name, value_milli });
+        }
+    }
+    parameters.sort_unstable();
+    Ok(Event::RuleUpdate(RuleUpdate {
+        rule: wire.get(Field::Rule).id()?,
+        scope: wire.get(Field::Scope).id_or_none()?,
+        enabled: wire.get(Field::Enabled).flag_or_none()?,
+        parameters,
     }))
 }

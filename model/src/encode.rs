@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::event::{Activity, Envelope, Event, Opening};
+use crate::event::{Activity, Envelope, Event, Opening, RuleParameter};
 use crate::ids::{ActivityCode, ContactId, QueueId};
 use crate::opening::{WEEKDAYS, push_clock};
 use crate::timestamp::push_ms;
@@ -110,6 +110,15 @@ pub fn encode(envelope: &Envelope, event_id: &str) -> String {
             json.decimal("aht_s", event.aht_ms, 3);
             json.whole("version", event.version);
         }
+        Event::RuleUpdate(event) => {
+            json.text("rule", &event.rule);
+            json.text_if_some("scope", event.scope.as_deref());
+            if let Some(enabled) = event.enabled {
+                json.raw("enabled", if enabled { "true" } else { "false" });
+            }
+            json.name("parameters");
+            push_parameters(&mut json.out, &event.parameters);
+        }
     }
     json.close()
 }
@@ -129,6 +138,7 @@ impl Event {
             Event::ActivityMapping(_) => "ActivityMapping",
             Event::QueueProfile(_) => "QueueProfile",
             Event::ForecastUpdate(_) => "ForecastUpdate",
+            Event::RuleUpdate(_) => "RuleUpdate",
         }
     }
 }
@@ -139,6 +149,19 @@ fn push_activity(out: &mut String, activity: &Activity) {
     json.instant("end", activity.end_at);
     json.text("activity_code", activity.code.as_str());
     *out = json.close();
+}
+
+fn push_parameters(out: &mut String, parameters: &[RuleParameter]) {
+    out.push('{');
+    for (index, parameter) in parameters.iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        push_text(out, &parameter.name);
+        out.push(':');
+        push_decimal(out, parameter.value_milli, 3);
+    }
+    out.push('}');
 }
 
 fn push_opening(out: &mut String, opening: &Opening) {
@@ -230,17 +253,7 @@ impl Object {
     /// `value` with its last `digits` digits after the point: exact, and no longer than need be.
     fn decimal(&mut self, name: &str, value: i64, digits: usize) {
         self.name(name);
-        let out = &mut self.out;
-        if value < 0 {
-            out.push('-');
-        }
-        let unit = 10_u64.pow(digits as u32);
-        let (whole, fraction) = (value.unsigned_abs() / unit, value.unsigned_abs() % unit);
-        write!(out, "{whole}").expect(STRING);
-        if fraction > 0 {
-            write!(out, ".{fraction:0digits$}").expect(STRING);
-            out.truncate(out.trim_end_matches('0').len());
-        }
+        push_decimal(&mut self.out, value, digits);
     }
 
     fn list<T>(&mut self, name: &str, items: &[T], push: impl Fn(&mut String, &T)) {
@@ -256,6 +269,19 @@ impl Object {
 }
 
 const STRING: &str = "a string takes all that is written";
+
+fn push_decimal(out: &mut String, value: i64, digits: usize) {
+    if value < 0 {
+        out.push('-');
+    }
+    let unit = 10_u64.pow(digits as u32);
+    let (whole, fraction) = (value.unsigned_abs() / unit, value.unsigned_abs() % unit);
+    write!(out, "{whole}").expect(STRING);
+    if fraction > 0 {
+        write!(out, ".{fraction:0digits$}").expect(STRING);
+        out.truncate(out.trim_end_matches('0').len());
+    }
+}
 
 fn push_text(out: &mut String, text: &str) {
     out.push('"');

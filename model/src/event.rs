@@ -34,6 +34,7 @@ pub enum Event {
     ActivityMapping(ActivityMapping),
     QueueProfile(QueueProfile),
     ForecastUpdate(ForecastUpdate),
+    RuleUpdate(RuleUpdate),
 }
 
 /// An agent entered `new_state` at the event's time.
@@ -202,4 +203,25 @@ pub struct ForecastUpdate {
     pub volume_milli: i64,
     pub aht_ms: i64,
     pub version: i64,
+}
+
+/// What a rule is to do within a scope from the event's time on; replaces all that was said of the same two before.
+///
+/// What it leaves out is as the wider scope says: first everywhere, then the configuration. One that says nothing but
+/// its rule and scope therefore takes back what was said of them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RuleUpdate {
+    pub rule: Name,
+    /// What the rule is about: a team, a queue, an agent; `None`: everywhere.
+    pub scope: Option<Name>,
+    pub enabled: Option<bool>,
+    /// By name, ascending, each once. Whether the rule knows them is for the rule to say.
+    pub parameters: Vec<RuleParameter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RuleParameter {
+    pub name: Name,
+    /// In thousandths.
+    pub value_milli: i64,
 }

@@ -117,6 +117,10 @@ impl<'x> Entry<'x> {
         }
     }
 
+    pub(crate) fn flag_or_none(self) -> Result<Option<bool>, Malformed> {
+        if self.unset() { Ok(None) } else { self.flag_or_false().map(Some) }
+    }
+
     /// A whole number from 0; `7.0` is one.
     pub(crate) fn count(self) -> Result<i64, Malformed> {
         self.whole(QUANTITY_MAX)
@@ -204,6 +208,27 @@ impl<'x> Entry<'x> {
             Some(place) => Err(Malformed(format!("{place} appears more than once; send it once"))),
             None => Ok((fields, (pairs.len() - found) as u32)),
         }
+    }
+
+    /// An object whose names are the sender's: at most 1,000 fields, each name once. Each value is placed by the object
+    /// and counted as its item, in the order it came.
+    pub(crate) fn named_values(self) -> Result<Vec<(Name, Entry<'x>)>, Malformed> {
+        let Value::Object(pairs) = self.value else { return Err(self.wrong("an object")) };
+        if pairs.len() > ITEMS_MAX {
+            return Err(
+                self.because(&format!("has {} fields, at most {ITEMS_MAX} are taken", pairs.len()))
+            );
+        }
+        let mut values: Vec<(Name, Entry<'x>)> = Vec::with_capacity(pairs.len());
+        for (index, (name, value)) in pairs.iter().enumerate() {
+            let place = Place { item: Some(index), ..self.place };
+            let name = Entry { place, value: Value::Text(name) }.id()?;
+            if values.iter().any(|(other, _)| *other == name) {
+                return Err(self.because(&format!("has {name:?} more than once; send it once")));
+            }
+            values.push((name, Entry { place, value: value.value() }));
+        }
+        Ok(values)
     }
 
     pub(crate) fn unset(self) -> bool {

@@ -86,6 +86,10 @@ fields! {
     IntervalEnd = "interval_end"
     Volume = "volume"
     AhtS = "aht_s"
+    Rule = "rule"
+    Scope = "scope"
+    Enabled = "enabled"
+    Parameters = "parameters"
 }
 
 // A field is one bit of a `u64`.
@@ -108,7 +112,7 @@ impl Field {
 
     /// Only these keep what is nested in them.
     fn nested(self) -> bool {
-        matches!(self, Field::Skills | Field::Activities | Field::Opening)
+        matches!(self, Field::Skills | Field::Activities | Field::Opening | Field::Parameters)
     }
 }
 
@@ -132,7 +136,7 @@ const fn bucket(name: &[u8]) -> usize {
         return 0;
     }
     let word = u32::from_le_bytes([name[0], name[n - 2], name[n - 1], n as u8]);
-    (word.wrapping_mul(0x8c9c_f441) >> 24) as usize
+    (word.wrapping_mul(0x7530_5db7) >> 24) as usize
 }
 
 /// A JSON object's known fields, as they came.

@@ -50,6 +50,7 @@ fn is_reference(event: &Event) -> bool {
             | Event::ActivityMapping(_)
             | Event::QueueProfile(_)
             | Event::ForecastUpdate(_)
+            | Event::RuleUpdate(_)
     )
 }
 

@@ -84,5 +84,6 @@ fn kind(event: &Event) -> (&'static str, bool) {
         Event::ActivityMapping(_) => ("ActivityMapping", true),
         Event::QueueProfile(_) => ("QueueProfile", true),
         Event::ForecastUpdate(_) => ("ForecastUpdate", true),
+        Event::RuleUpdate(_) => ("RuleUpdate", true),
     }
 }

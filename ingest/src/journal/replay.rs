@@ -78,6 +78,7 @@ pub(super) fn path_of(event: &Event) -> Path {
         Event::AgentProfile(_)
         | Event::ScheduleUpdate(_)
         | Event::ActivityMapping(_)
-        | Event::QueueProfile(_) => Path::Reference,
+        | Event::QueueProfile(_)
+        | Event::RuleUpdate(_) => Path::Reference,
     }
 }

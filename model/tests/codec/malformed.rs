@@ -27,9 +27,11 @@ const MAPPING: &str = r#"{"event_type":"ActivityMapping","event_id":"e1","timest
 const QUEUE: &str = r#"{"event_type":"QueueProfile","event_id":"e1","timestamp":"2026-05-15T14:32:10Z","queue_id":"q1","channel":"voice","service_level_target":0.8,"service_level_threshold_s":20,"opening":{"time_zone":"UTC","weekdays":["mon"],"opens":"08:00","closes":"20:00"}}"#;
 const FORECAST: &str = r#"{"event_type":"ForecastUpdate","event_id":"e1","timestamp":"2026-05-15T14:32:10Z","queue_id":"q1","interval_start":"2026-05-15T08:00:00Z","interval_end":"2026-05-15T08:15:00Z","volume":8.5,"aht_s":290}"#;
 
+const RULE: &str = r#"{"event_type":"RuleUpdate","event_id":"e1","timestamp":"2026-05-15T14:32:10Z","rule":"team_drift","enabled":true,"parameters":{"lasting_s":60}}"#;
+
 #[test]
 fn the_bases_themselves_are_taken() {
-    for base in [STATE, COMPLETE, UPDATE, PROFILE, SCHEDULE, MAPPING, QUEUE, FORECAST] {
+    for base in [STATE, COMPLETE, UPDATE, PROFILE, SCHEDULE, MAPPING, QUEUE, FORECAST, RULE] {
         assert!(decode(base.as_bytes()).is_ok(), "{base}");
     }
 }
@@ -83,7 +85,7 @@ fn identity_and_time() {
         with(STATE, "AgentStateChange", "AgentStateChanged"),
         "`event_type` must be one of AgentStateChange, ContactArrival, ContactComplete, ContactAbandoned, \
          QueueUpdate, ForecastRefresh, AgentProfile, ScheduleUpdate, ActivityMapping, QueueProfile, \
-         ForecastUpdate, not \"AgentStateChanged\"",
+         ForecastUpdate, RuleUpdate, not \"AgentStateChanged\"",
     );
     check(with(STATE, "\"AgentStateChange\"", "[1]"), "`event_type` must be text, not a list");
     for timestamp in ["2021-04-2T", "2023-02-29T00:00:00.000Z", "2026-05-15T14:32:07.123", ""] {
@@ -300,4 +302,27 @@ fn opening_hours() {
     }
     let (head, _) = QUEUE.split_once("{\"time_zone").unwrap();
     check(format!("{head}true}}"), "QueueProfile: `opening` must be an object, not true or false");
+}
+
+#[test]
+fn rules() {
+    check(with(RULE, "\"team_drift\"", "7"), "RuleUpdate: `rule` must be text, not a number");
+    check(with(RULE, "true", "1"), "RuleUpdate: `enabled` must be true or false, not a number");
+    check(
+        with(RULE, "{\"lasting_s\":60}", "[60]"),
+        "RuleUpdate: `parameters` must be an object, not a list",
+    );
+    check(
+        with(RULE, "60", "\"60\""),
+        "RuleUpdate: `parameters.lasting_s` must be a number, not text",
+    );
+    check(
+        with(RULE, "60", "1e12"),
+        "RuleUpdate: `parameters.lasting_s` must be between -100000000 and 100000000",
+    );
+    check(
+        with(RULE, "60", "60,\"lasting_s\":61"),
+        "RuleUpdate: `parameters` has \"lasting_s\" more than once; send it once",
+    );
+    check(with(RULE, "lasting_s", " "), "RuleUpdate: `parameters[0]` must not be empty");
 }

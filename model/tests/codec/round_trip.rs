@@ -1,10 +1,13 @@
 //! Whatever is encoded decodes to itself; whatever comes in, decoding returns.
 
+use std::collections::BTreeMap;
+
 use highwater_model::{
     AbandonStage, Activity, ActivityCode, ActivityMapping, AgentProfile, AgentState,
     AgentStateChange, Channel, ContactAbandoned, ContactArrival, ContactComplete, Envelope, Event,
     EventKey, ForecastRefresh, ForecastUpdate, Name, Opening, QueueProfile, QueueUpdate,
-    ScheduleUpdate, ServiceLevel, Verdict, decode, encode, format_ms, parse_ms,
+    RuleParameter, RuleUpdate, ScheduleUpdate, ServiceLevel, Verdict, decode, encode, format_ms,
+    parse_ms,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -201,8 +204,21 @@ fn queue_event() -> impl Strategy<Value = Event> {
     prop_oneof![update, refresh, profile, forecast]
 }
 
+fn rule_event() -> impl Strategy<Value = Event> {
+    let parameters = prop::collection::btree_map(id(), -QUANTITY_MAX..=QUANTITY_MAX, 0..4);
+    (id(), option::of(id()), option::of(any::<bool>()), parameters).prop_map(
+        |(rule, scope, enabled, parameters): (Name, Option<Name>, _, BTreeMap<Name, i64>)| {
+            let parameters = parameters.into_iter();
+            let parameters =
+                parameters.map(|(name, value_milli)| RuleParameter { name, value_milli });
+            let parameters = parameters.collect();
+            Event::RuleUpdate(RuleUpdate { rule, scope, enabled, parameters })
+        },
+    )
+}
+
 fn event() -> impl Strategy<Value = Event> {
-    prop_oneof![contact_event(), agent_event(), queue_event()]
+    prop_oneof![contact_event(), agent_event(), queue_event(), rule_event()]
 }
 
 proptest! {

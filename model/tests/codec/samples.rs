@@ -3,8 +3,8 @@
 use highwater_model::{
     AbandonStage, Activity, ActivityMapping, AgentProfile, AgentState, AgentStateChange, Channel,
     ContactAbandoned, ContactArrival, ContactComplete, Envelope, Event, EventKey, ForecastRefresh,
-    ForecastUpdate, Opening, QueueProfile, QueueUpdate, ScheduleUpdate, ServiceLevel, Verdict,
-    encode, parse_ms,
+    ForecastUpdate, Opening, QueueProfile, QueueUpdate, RuleParameter, RuleUpdate, ScheduleUpdate,
+    ServiceLevel, Verdict, encode, parse_ms,
 };
 
 use crate::decoded;
@@ -311,4 +311,37 @@ fn forecast_update() {
         version: 0,
     };
     check(json, "e", "2026-01-01T00:00:00Z", Event::ForecastUpdate(event));
+}
+
+#[test]
+fn rule_update() {
+    let json = r#"{"event_type": "RuleUpdate", "event_id": "e", "timestamp": "2026-05-15T14:00:00Z",
+        "rule": "team_drift", "scope": "team-1", "enabled": true,
+        "parameters": {"lasting_s": 0, "agents_out_min": 2, "a \"b\"": -0.125}}"#;
+    let parameter = |name: &str, value_milli| RuleParameter { name: name.into(), value_milli };
+    let event = RuleUpdate {
+        rule: "team_drift".into(),
+        scope: Some("team-1".into()),
+        enabled: Some(true),
+        parameters: vec![
+            parameter("a \"b\"", -125),
+            parameter("agents_out_min", 2000),
+            parameter("lasting_s", 0),
+        ],
+    };
+    check(json, "e", "2026-05-15T14:00:00Z", Event::RuleUpdate(event));
+
+    for rest in ["", r#", "scope": null, "enabled": null, "parameters": {}"#] {
+        let json = format!(
+            r#"{{"event_type": "RuleUpdate", "event_id": "e", "timestamp": "2026-05-15T14:00:00Z",
+            "rule": "team_drift"{rest}}}"#
+        );
+        let event = RuleUpdate {
+            rule: "team_drift".into(),
+            scope: None,
+            enabled: None,
+            parameters: Vec::new(),
+        };
+        check(&json, "e", "2026-05-15T14:00:00Z", Event::RuleUpdate(event));
+    }
 }
