@@ -9,8 +9,8 @@ use std::fmt::Write;
 
 use highwater_dataflow::view::{Commit, Row, Value};
 use highwater_dataflow::{FOREVER, Signal, Step};
-use highwater_queries::Settings;
 use highwater_queries::settings::{ClosedSide, DriftRule};
+use highwater_queries::{Attribute, Attribution, Settings};
 
 use crate::oracle::team_drift::Stretch;
 use crate::oracle::{Contents, Epoch, Oracle};
@@ -50,6 +50,21 @@ impl Case {
             allowed_lateness_s: *random.pick(&[0, 300, 600, 1800]),
             correction_s: if forgets { 1800 + random.within(0, 1800) } else { 86_400 },
             empty_intervals: random.chance(75),
+            attribution: Attribution {
+                counts: *random.pick(&[
+                    Attribute::Event,
+                    Attribute::Event,
+                    Attribute::Offered,
+                    Attribute::Completed,
+                ]),
+                handle_time: *random.pick(&[
+                    Attribute::Event,
+                    Attribute::Event,
+                    Attribute::Offered,
+                    Attribute::Completed,
+                    Attribute::Prorated,
+                ]),
+            },
             team_drift: DriftRule {
                 enabled: true,
                 agents_out_min: random.within(2, 4) as usize,
@@ -92,12 +107,7 @@ fn views_equal_their_oracles_at_every_epoch_odd_seeds() {
 #[test]
 fn arrival_order_and_batching_leave_no_trace() {
     for seed in seeds(0..6) {
-        let settings = Settings {
-            allowed_lateness_s: 86_400,
-            // Opening intervals come by the profile that was known when they began: see `unfold`.
-            empty_intervals: false,
-            ..Settings::default()
-        };
+        let settings = Settings { allowed_lateness_s: 86_400, ..Settings::default() };
         let trouble = Trouble {
             duplicates: 20,
             late: 10,

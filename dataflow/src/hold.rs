@@ -13,7 +13,15 @@ use crate::time::{EventTime, FOREVER, Millis, Span};
 #[derive(Serialize, Deserialize)]
 #[serde(bound = "D: Datum")]
 struct Pending<D> {
-    by_deadline: BTreeMap<EventTime, Vec<(D, isize)>>,
+    by_deadline: BTreeMap<EventTime, Waiting<D>>,
+}
+
+/// Changes of one deadline; what cancels out goes whenever they have doubled.
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "D: Datum")]
+struct Waiting<D> {
+    changes: Vec<(D, isize)>,
+    netted: usize,
 }
 
 impl<D: Datum> Pending<D> {
@@ -22,7 +30,13 @@ impl<D: Datum> Pending<D> {
     }
 
     fn at(&mut self, deadline: EventTime, row: D, diff: isize) {
-        self.by_deadline.entry(deadline).or_default().push((row, diff));
+        let waiting = self.by_deadline.entry(deadline);
+        let waiting = waiting.or_insert_with(|| Waiting { changes: Vec::new(), netted: 0 });
+        waiting.changes.push((row, diff));
+        if waiting.changes.len() > 2 * waiting.netted + 32 {
+            differential_dataflow::consolidation::consolidate(&mut waiting.changes);
+            waiting.netted = waiting.changes.len();
+        }
     }
 
     fn due(&mut self, watermark: EventTime, out: &mut Vec<(D, isize)>) {
@@ -30,7 +44,7 @@ impl<D: Datum> Pending<D> {
             if *entry.key() > watermark {
                 break;
             }
-            out.append(&mut entry.remove());
+            out.append(&mut entry.remove().changes);
         }
     }
 }

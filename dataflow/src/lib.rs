@@ -23,6 +23,7 @@ pub mod overlap;
 pub mod overlay;
 pub mod runtime;
 pub mod signal;
+mod slices;
 pub mod table;
 pub mod testing;
 pub mod time;
@@ -44,6 +45,7 @@ pub use runtime::{Batch, Options, Runtime};
 pub use signal::{PartitionId, Signal};
 pub use table::Table;
 pub use time::{BEGINNING, Epoch, EventTime, FOREVER, Millis, Point, Span};
+pub use unfold::Reach;
 pub use window::{
     Accumulation, Behavior, LateElement, LateReason, Pane, PaneInfo, Panes, RowStatus,
     TimestampCombiner, Timing, Trigger, Window, WindowFn,

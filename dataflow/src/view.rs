@@ -22,7 +22,7 @@ pub struct View {
 }
 
 /// A column; its unit is the suffix of its name (`_ms`, `_pct`) or stated in `doc`.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Column {
     pub name: &'static str,
     pub kind: Kind,
@@ -45,6 +45,22 @@ impl Column {
     }
     pub const fn text(name: &'static str, doc: &'static str) -> Self {
         Column { name, kind: Kind::Text, doc }
+    }
+
+    /// The columns of several lists, one after the other: for views that have columns in common.
+    pub const fn join<const N: usize>(lists: &[&[Column]]) -> [Column; N] {
+        let mut all = [Column::int("", ""); N];
+        let (mut list, mut n) = (0, 0);
+        while list < lists.len() {
+            let mut at = 0;
+            while at < lists[list].len() {
+                all[n] = lists[list][at];
+                (n, at) = (n + 1, at + 1);
+            }
+            list += 1;
+        }
+        assert!(n == N, "N is the number of all columns");
+        all
     }
 }
 

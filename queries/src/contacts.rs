@@ -1,7 +1,8 @@
 //! Contacts: what the events of one contact in one queue say together, as facts at their own event times.
 //!
 //! in   arrivals, answers (an agent goes on call with the contact), completions, abandonments
-//! out  outcomes (Queue, (event time, Outcome))   one row per fact; a late or better event replaces it
+//! out  told (Queue, (event time, Told))          one row per fact; a late or better event replaces it
+//!      outcomes (Queue, (event time, Outcome))   the same without the instants it may be counted at
 
 use highwater_dataflow::{Millis, Table};
 use highwater_model::{AbandonStage, ContactId, Envelope, Event, QueueId};
@@ -27,6 +28,16 @@ pub enum Outcome {
     InProgress,
 }
 
+/// An outcome, with the other instants of its contact at which it may be counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Told {
+    pub outcome: Outcome,
+    /// When the contact was offered: its arrival; where none was heard of, its answer or abandonment less the wait.
+    pub offered_at: i64,
+    /// When it was over, one way or the other; `None` until then.
+    pub ended_at: Option<i64>,
+}
+
 /// An event of a contact, reduced to what matters; ordered by event time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Fact {
@@ -45,10 +56,15 @@ pub enum What {
 /// An open contact is given up on this long after its last event: its end was lost.
 const LOST_AFTER: Millis = 7 * 86_400_000;
 
+/// All outcomes of all contacts; see the file's head.
+pub fn outcomes(told: Table<'_, (QueueId, (i64, Told))>) -> Table<'_, (QueueId, (i64, Outcome))> {
+    told.map(|(queue, (at, told))| (queue, (at, told.outcome)))
+}
+
 /// All facts of all contacts; see the file's head.
 ///
 /// State: the events of contacts that are open, or ended within the correction horizon.
-pub fn outcomes<'s>(input: &Inputs<'s>) -> Table<'s, (QueueId, (i64, Outcome))> {
+pub fn told<'s>(input: &Inputs<'s>) -> Table<'s, (QueueId, (i64, Told))> {
     let horizon = input.correction;
     input.contact_events().flat_map(fact).gather(
         "contacts",
@@ -86,7 +102,7 @@ fn fact(envelope: Envelope) -> Option<((ContactId, QueueId), Fact)> {
 }
 
 /// What the facts of one contact, in order, amount to. `over`: no more will be heard of it.
-pub fn tell(facts: &[Fact], over: bool, out: &mut Vec<(i64, Outcome)>) {
+pub fn tell(facts: &[Fact], over: bool, out: &mut Vec<(i64, Told)>) {
     let first = |pick: fn(&What) -> bool| facts.iter().find(|fact| pick(&fact.what));
     let arrival = first(|what| matches!(what, What::Arrival)).map(|fact| fact.at);
     let answer = first(|what| matches!(what, What::Answer)).map(|fact| fact.at);
@@ -104,24 +120,28 @@ pub fn tell(facts: &[Fact], over: bool, out: &mut Vec<(i64, Outcome)>) {
     // A contact that was answered was not abandoned, whatever else was reported.
     let abandon = abandon.filter(|_| answered_at.is_none());
     let open = complete.is_none() && abandon.is_none() && !over;
+    let reported = complete.and_then(|(_, _, wait)| wait);
+
+    let derived = answered_at.map(|at| at - reported.unwrap_or(0));
+    let offered_at = arrival.or(derived).or(abandon.map(|(at, wait, _)| at - wait)).unwrap_or(0);
+    let ended_at = complete.map(|(at, _, _)| at).or(abandon.map(|(at, _, _)| at));
+    let mut say = |at, outcome| out.push((at, Told { outcome, offered_at, ended_at }));
 
     if let Some(at) = arrival {
         let offered = !matches!(abandon, Some((_, _, AbandonStage::Ivr)));
-        out.push((at, Outcome::Arrived { offered, open }));
+        say(at, Outcome::Arrived { offered, open });
         if open {
-            let stage = if answered_at.is_some() { Outcome::InProgress } else { Outcome::Waiting };
-            out.push((at, stage));
+            say(at, if answered_at.is_some() { Outcome::InProgress } else { Outcome::Waiting });
         }
     }
     if let Some(at) = answered_at {
-        let reported = complete.and_then(|(_, _, wait)| wait);
         let wait = reported.or(arrival.map(|arrived| (at - arrived).max(0))).unwrap_or(0);
-        out.push((at, Outcome::Answered { wait }));
+        say(at, Outcome::Answered { wait });
     }
     if let Some((at, handle, _)) = complete {
-        out.push((at, Outcome::Completed { handle }));
+        say(at, Outcome::Completed { handle });
     }
     if let Some((at, wait, AbandonStage::Queue)) = abandon {
-        out.push((at, Outcome::Abandoned { wait }));
+        say(at, Outcome::Abandoned { wait });
     }
 }

@@ -91,6 +91,21 @@ impl<'s> Inputs<'s> {
         })
     }
 
+    /// `(Agent, state from then on with the queue it names)`, one row per state change.
+    pub fn agent_work(&self) -> Table<'s, (AgentId, Point<(AgentState, Option<QueueId>)>)> {
+        self.pick("agent work", |envelope| match &envelope.event {
+            Event::AgentStateChange(change) => Some((
+                change.agent.clone(),
+                Point {
+                    at: envelope.at,
+                    value: (change.new, change.queue.clone()),
+                    seq: envelope.seq,
+                },
+            )),
+            _ => None,
+        })
+    }
+
     /// All events of contacts and of agents taking them, for [`crate::outcomes`].
     pub fn contact_events(&self) -> Table<'s, Envelope> {
         self.pick("contact events", |envelope| match &envelope.event {

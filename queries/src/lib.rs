@@ -4,11 +4,14 @@
 
 pub mod adherence;
 pub mod adherence_now;
+pub mod attribution;
 pub mod contacts;
 pub mod dead_letters;
 pub mod input;
 pub mod late_events;
+pub mod measured;
 pub mod measures;
+mod occupancy;
 pub mod queue_interval;
 pub mod queue_now;
 pub mod queue_rolling;
@@ -19,9 +22,11 @@ pub mod team_drift;
 
 pub use adherence::{Judged, Status, adherence, default_verdict};
 pub use adherence_now::AdherenceNow;
-pub use contacts::{Fact, Outcome, What, outcomes, tell};
+pub use attribution::{Attribute, Attribution};
+pub use contacts::{Fact, Outcome, Told, What, outcomes, tell, told};
 pub use input::{Entry, Inputs, Rejected};
 pub use late_events::{DuplicateCount, LateEvent};
+pub use measured::Measured;
 pub use measures::{Measures, Promise};
 pub use queue_interval::QueueInterval;
 pub use queue_now::QueueNow;

@@ -1,17 +1,19 @@
 //! Queue rolling: the last five minutes of each queue, anew every thirty seconds.
 //!
 //! in   measures (Queue, (event time, Measures))
-//! out  queue_rolling   one row per queue and window that had contacts, when the watermark passes its end; corrected until final
+//! out  queue_rolling   one row per queue and window that holds anything, when the watermark passes its end; corrected
+//!                      until final
 
 use highwater_dataflow::Table;
 use highwater_dataflow::view::{Column, Row, Value, View, ViewRow};
 use highwater_dataflow::window::{
-    Accumulation, Behavior, LateElement, RowStatus, SlidingWindows, Sum, Trigger, Window,
+    Accumulation, Behavior, Closed, LateElement, RowStatus, SlidingWindows, Sum, Trigger, Window,
 };
 use highwater_model::QueueId;
 use serde::{Deserialize, Serialize};
 
-use crate::measures::Measures;
+use crate::measured::Measured;
+use crate::measures::{COLUMNS, Measures};
 use crate::settings::Settings;
 
 /// A row of `queue_rolling`.
@@ -26,51 +28,39 @@ pub struct QueueRolling {
 impl ViewRow for QueueRolling {
     const VIEW: &'static View = &View {
         name: "queue_rolling",
-        doc: "Volume and waiting over a sliding window per queue, by event time.",
+        doc: "Volume, waiting, service level and occupancy over a sliding window per queue, by event time.",
         key: 2,
-        columns: &[
-            Column::text("queue_id", "the queue"),
-            Column::int("window_start_ms", "start of the window, ms UTC"),
-            Column::int("window_end_ms", "end of the window, ms UTC"),
-            Column::int("arrivals", "contacts that arrived"),
-            Column::int("offered", "arrivals that were offered to agents"),
-            Column::int("answered", "contacts answered"),
-            Column::int("abandoned", "contacts that gave up in queue"),
-            Column::int("completed", "contacts finished"),
-            Column::real("aht_ms", "average handle time of the completed, ms"),
-            Column::real("asa_ms", "average speed of answer, ms"),
-            Column::real("sl_offered_pct", "answered in time / (answered + abandoned)"),
-            Column::text("status", "closing (late events still count) or final"),
-        ],
+        columns: &Column::join::<{ COLUMNS.len() + 4 }>(&[
+            &[
+                Column::text("queue_id", "the queue"),
+                Column::int("window_start_ms", "start of the window, ms UTC"),
+                Column::int("window_end_ms", "end of the window, ms UTC"),
+            ],
+            &COLUMNS,
+            &[Column::text("status", "closing (late events still count) or final")],
+        ]),
     };
 
     fn cells(&self, row: &mut Row) {
-        let m = &self.measures;
         row.extend([
             Value::from(self.queue.0.clone()),
             self.window.start.into(),
             self.window.end.into(),
-            m.arrivals.into(),
-            m.offered.into(),
-            m.answered.into(),
-            m.abandoned.into(),
-            m.completed.into(),
-            m.aht_ms().into(),
-            m.asa_ms().into(),
-            m.sl_offered_pct().into(),
-            self.status.as_str().into(),
         ]);
+        self.measures.cells(row);
+        row.push(self.status.as_str().into());
     }
 }
 
 /// The view and its late side output.
 pub fn queue_rolling<'s>(
-    measured: Table<'s, (QueueId, (i64, Measures))>,
+    measured: &Measured<'s>,
     settings: &Settings,
 ) -> (Table<'s, QueueRolling>, Table<'s, (QueueId, LateElement)>) {
-    let windows =
-        SlidingWindows::of(settings.rolling_s * 1000).every(settings.rolling_every_s * 1000);
+    let every = settings.rolling_every_s * 1000;
+    let windows = SlidingWindows::of(settings.rolling_s * 1000).every(every);
     let panes = measured
+        .per("rolling", every, Closed::Left)
         .window_into("queue_rolling", windows)
         .trigger(Trigger::after_watermark().late(Trigger::repeatedly(Trigger::after_count(1))))
         .allowed_lateness(settings.allowed_lateness())

@@ -5,10 +5,10 @@ use highwater_dataflow::{AlertRow, Alerts, Graph, Overlay, Table};
 use highwater_model::{AgentId, QueueId};
 
 use crate::adherence::{Judged, adherence};
-use crate::contacts::{Outcome, outcomes};
+use crate::contacts::{Outcome, outcomes, told};
 use crate::input::{Entry, Inputs, Rejected};
-use crate::late_events::{DuplicateCount, LateElements, LateEvent};
-use crate::measures::{Measures, Promise};
+use crate::late_events::{DuplicateCount, LateElements, LateEvent, late_elements};
+use crate::measured::{Measured, measured};
 use crate::settings::Settings;
 use crate::{
     AdherenceNow, QueueInterval, QueueNow, QueueRolling, adherence_now, late_events,
@@ -20,7 +20,10 @@ pub struct Shared<'s> {
     pub input: Inputs<'s>,
     pub adherence: Overlay<'s, AgentId, Judged>,
     pub outcomes: Table<'s, (QueueId, (i64, Outcome))>,
-    pub measured: Table<'s, (QueueId, (i64, Measures))>,
+    pub measured: Measured<'s>,
+    pub intervals: Table<'s, QueueInterval>,
+    /// What came for windows that are final.
+    pub late: Table<'s, LateElements>,
 }
 
 /// A query: the views it publishes, and how.
@@ -39,9 +42,9 @@ pub struct Rule {
 
 #[rustfmt::skip]
 pub const QUERIES: &[Query] = &[
-    Query { name: "queue_interval", views: &[QueueInterval::VIEW, LateElements::VIEW], publish: intervals },
-    Query { name: "queue_rolling", views: &[QueueRolling::VIEW], publish: |g, s, o| g.publish(queue_rolling::queue_rolling(s.measured.clone(), o).0) },
-    Query { name: "queue_now", views: &[QueueNow::VIEW], publish: |g, s, _| g.publish(queue_now::queue_now(&s.input, s.outcomes.clone())) },
+    Query { name: "queue_interval", views: &[QueueInterval::VIEW, LateElements::VIEW], publish: |g, s, _| { g.publish(s.intervals.clone()); g.publish(s.late.clone()); } },
+    Query { name: "queue_rolling", views: &[QueueRolling::VIEW], publish: |g, s, o| g.publish(queue_rolling::queue_rolling(&s.measured, o).0) },
+    Query { name: "queue_now", views: &[QueueNow::VIEW], publish: |g, s, o| g.publish(queue_now::queue_now(&s.input, s.outcomes.clone(), s.intervals.clone(), o)) },
     Query { name: "adherence_now", views: &[AdherenceNow::VIEW], publish: |g, s, _| g.publish(adherence_now::adherence_now(&s.input, &s.adherence)) },
     Query { name: "dead_letters", views: &[Rejected::VIEW], publish: |g, s, _| g.publish(s.input.rejected()) },
     Query { name: "late_events", views: &[LateEvent::VIEW, DuplicateCount::VIEW], publish: |g, s, _| late_events::publish(g, &s.input) },
@@ -73,11 +76,15 @@ pub fn build_only(
     wanted: impl Fn(&str) -> bool,
 ) {
     let input = Inputs::new(graph, settings);
-    let outcomes = outcomes(&input);
+    let told = told(&input);
+    let measured = measured(&input, told.clone(), settings);
+    let (intervals, late) = queue_interval::queue_interval(&input, &measured, settings);
     let shared = Shared {
         adherence: adherence(&input),
-        measured: measured(&input, outcomes.clone()),
-        outcomes,
+        measured,
+        outcomes: outcomes(told),
+        intervals,
+        late: late_elements(QueueInterval::VIEW.name, late),
         input,
     };
     for query in QUERIES.iter().filter(|query| wanted(query.name)) {
@@ -92,32 +99,4 @@ pub fn build_only(
         graph.publish(alerts.rows);
         graph.notify(alerts.messages);
     }
-}
-
-/// Outcomes held against what the queue promised at their time.
-fn measured<'s>(
-    input: &Inputs<'s>,
-    outcomes: Table<'s, (QueueId, (i64, Outcome))>,
-) -> Table<'s, (QueueId, (i64, Measures))> {
-    let promises = input
-        .queue_profiles()
-        .map_values(|_, point| highwater_dataflow::Point {
-            at: point.at,
-            value: Promise::from(&point.value),
-            seq: point.seq,
-        })
-        .intervals("promises", input.correction);
-    outcomes
-        .filter(|(_, (_, outcome))| !matches!(outcome, Outcome::Waiting | Outcome::InProgress))
-        .as_of_join("promise", promises, input.correction, |queue, at, outcome, promise| {
-            let promise = promise.copied().unwrap_or_default();
-            (queue.clone(), (at, Measures::of(outcome, promise)))
-        })
-}
-
-fn intervals<'s>(graph: &mut Graph<'s, Entry>, shared: &Shared<'s>, settings: &Settings) {
-    let (rows, late) =
-        queue_interval::queue_interval(&shared.input, shared.measured.clone(), settings);
-    graph.publish(rows);
-    graph.publish(late_events::late_elements(QueueInterval::VIEW.name, late));
 }

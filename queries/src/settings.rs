@@ -1,7 +1,10 @@
 //! What a deployment may choose about the queries; times in seconds.
 
+use highwater_dataflow::window::Closed;
 use highwater_dataflow::{Horizons, Millis};
 use serde::Deserialize;
+
+use crate::attribution::{Attribute, Attribution};
 
 /// The `[queries]` table of the configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -23,6 +26,8 @@ pub struct Settings {
     pub dedup_s: i64,
     /// Rows of `queue_interval` for intervals without contacts, within opening hours. Default true.
     pub empty_intervals: bool,
+    /// In which interval contacts and their handling time count.
+    pub attribution: Attribution,
     pub team_drift: DriftRule,
 }
 
@@ -31,6 +36,15 @@ pub struct Settings {
 pub enum ClosedSide {
     Left,
     Right,
+}
+
+impl From<ClosedSide> for Closed {
+    fn from(side: ClosedSide) -> Self {
+        match side {
+            ClosedSide::Left => Closed::Left,
+            ClosedSide::Right => Closed::Right,
+        }
+    }
 }
 
 /// The rule `team_drift`.
@@ -61,6 +75,7 @@ impl Default for Settings {
             correction_s: 86_400,
             dedup_s: 604_800,
             empty_intervals: true,
+            attribution: Attribution::default(),
             team_drift: DriftRule::default(),
         }
     }
@@ -106,6 +121,11 @@ impl Settings {
                 "queries.allowed_lateness_s ({}) must lie between 0 and queries.correction_s ({})",
                 self.allowed_lateness_s, self.correction_s
             ));
+        }
+        if self.attribution.counts == Attribute::Prorated {
+            return Err("queries.attribution.counts cannot be prorated: a contact counts once; \
+                        choose event, offered or completed"
+                .to_owned());
         }
         if self.team_drift.agents_out_min == 0 {
             return Err("queries.team_drift.agents_out_min must be at least 1".to_owned());

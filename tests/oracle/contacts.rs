@@ -26,8 +26,23 @@ struct Story {
 /// A contact without an end is given up this long after its last event.
 const LOST_AFTER: i64 = 7 * 86_400_000;
 
+/// An outcome at its event time, and when its contact was offered and over.
+#[derive(Clone, Debug)]
+pub(crate) struct Telling {
+    pub(crate) queue: QueueId,
+    pub(crate) at: i64,
+    pub(crate) outcome: Outcome,
+    pub(crate) offered_at: i64,
+    pub(crate) over_at: Option<i64>,
+}
+
+/// Every outcome of every contact in every queue, at its event time.
+pub(crate) fn outcomes(told: &[Telling]) -> Vec<(QueueId, i64, Outcome)> {
+    told.iter().map(|t| (t.queue.clone(), t.at, t.outcome)).collect()
+}
+
 /// Every outcome of every contact in every queue.
-pub(crate) fn outcomes(known: &[Envelope], watermark: i64) -> Vec<(QueueId, i64, Outcome)> {
+pub(crate) fn told(known: &[Envelope], watermark: i64) -> Vec<Telling> {
     let mut stories: BTreeMap<(ContactId, QueueId), Story> = BTreeMap::new();
     for envelope in known {
         let at = envelope.at;
@@ -51,11 +66,33 @@ pub(crate) fn outcomes(known: &[Envelope], watermark: i64) -> Vec<(QueueId, i64,
             _ => {}
         }
     }
-    let mut outcomes = Vec::new();
+    let mut told = Vec::new();
     for ((_, queue), story) in stories {
-        story.tell(watermark, |at, outcome| outcomes.push((queue.clone(), at, outcome)));
+        let first = told.len();
+        let mut offered = None;
+        let mut over_at = None;
+        story.tell(watermark, |at, outcome| {
+            let before = match outcome {
+                Outcome::Arrived { .. } => Some(at),
+                Outcome::Answered { .. } => Some(at - story.reported_wait()),
+                Outcome::Abandoned { wait } => Some(at - wait),
+                _ => None,
+            };
+            offered = offered.or(before);
+            if matches!(outcome, Outcome::Completed { .. } | Outcome::Abandoned { .. }) {
+                over_at = Some(at);
+            }
+            told.push(Telling { queue: queue.clone(), at, outcome, offered_at: 0, over_at: None });
+        });
+        if over_at.is_none() && told[first..].iter().any(|t| story.hung_up(t.outcome)) {
+            over_at = story.gave_up.iter().max().map(|(at, _, _)| *at);
+        }
+        for telling in &mut told[first..] {
+            telling.offered_at = offered.unwrap_or(0);
+            telling.over_at = over_at;
+        }
     }
-    outcomes
+    told
 }
 
 fn story<'a>(
@@ -67,6 +104,16 @@ fn story<'a>(
 }
 
 impl Story {
+    /// The wait its completion tells of; 0 if it tells of none.
+    fn reported_wait(&self) -> i64 {
+        self.completed.iter().max().and_then(|(_, _, wait)| *wait).unwrap_or(0)
+    }
+
+    /// Whether it left in the voice menu: it arrived and was never offered.
+    fn hung_up(&self, outcome: Outcome) -> bool {
+        matches!(outcome, Outcome::Arrived { offered: false, .. })
+    }
+
     fn tell(&self, watermark: i64, mut say: impl FnMut(i64, Outcome)) {
         let arrived = self.arrived.iter().min().copied();
         let completed = self.completed.iter().max().copied();

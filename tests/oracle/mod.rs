@@ -13,6 +13,7 @@ pub(crate) mod progress;
 pub(crate) mod queue_interval;
 pub(crate) mod queue_now;
 pub(crate) mod queue_rolling;
+pub(crate) mod spent;
 pub(crate) mod sums;
 pub(crate) mod team_drift;
 pub(crate) mod windows;
@@ -23,6 +24,7 @@ use std::sync::OnceLock;
 use highwater_dataflow::view::{Row, Value};
 use highwater_dataflow::{EventTime, Signal};
 use highwater_queries::registry::views;
+use highwater_queries::settings::ClosedSide;
 use highwater_queries::{Entry, Settings};
 
 use team_drift::Stretch;
@@ -75,18 +77,20 @@ impl Oracle {
         self.door.admit(&epoch.entries, before);
         let known = &self.door.known;
 
-        let outcomes = contacts::outcomes(known, watermark);
-        let measured = sums::measured(known, &outcomes);
+        let told = contacts::told(known, watermark);
+        let outcomes = contacts::outcomes(&told);
         let histories = adherence::histories(known, watermark);
         let mut views = Contents::new();
         for view in views_named() {
             views.entry(view).or_default();
         }
-        let (intervals, late) = self.intervals.rows(known, &measured, before, watermark);
+        let (intervals, late) = self.intervals.rows(known, &told, before, watermark);
+        let shift = i64::from(self.settings.closed == ClosedSide::Right);
+        let now = queue_now::rows(known, &outcomes, &intervals, shift, watermark);
+        put(&mut views, "queue_now", now);
         put(&mut views, "queue_interval", intervals);
         put(&mut views, "late_elements", late);
-        put(&mut views, "queue_rolling", self.rolling.rows(&measured, before, watermark));
-        put(&mut views, "queue_now", queue_now::rows(known, &outcomes));
+        put(&mut views, "queue_rolling", self.rolling.rows(known, &told, before, watermark));
         put(&mut views, "adherence_now", adherence_now::rows(known, &histories, watermark));
         put(&mut views, "dead_letters", dead_letters::rows(&self.door.rejected));
         put(&mut views, "late_events", self.door.late_rows());

@@ -1,34 +1,49 @@
 //! Queue interval: every interval with elements, and those in which a queue is open.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use highwater_dataflow::view::{Row, Value};
 use highwater_dataflow::{BEGINNING, EventTime, FOREVER};
 use highwater_model::{Envelope, Event, Opening, QueueId, QueueProfile};
-use highwater_queries::Settings;
 use highwater_queries::settings::ClosedSide;
+use highwater_queries::{Attribution, Settings};
 
-use super::sums::{Element, Sums, mean, percent};
+use super::contacts::Telling;
+use super::spent::Spent;
+use super::sums::{Sums, attributed};
 use super::windows::Windows;
 
 pub(crate) struct Intervals {
+    attribution: Attribution,
     windows: Windows,
+    spent: Spent,
     spine: Option<Spine>,
 }
 
-/// Intervals that show because their queue is open: they come with the watermark and stay.
-#[derive(Default)]
+/// Intervals that show because their queue is open.
 struct Spine {
-    told_to: BTreeMap<QueueId, EventTime>,
-    told: Vec<Element>,
+    correction: i64,
+    /// Nothing is shown that began before: a correction horizon before the first watermark.
+    origin: Option<EventTime>,
+    /// The last watermark of an input that goes on.
+    reached: EventTime,
+    shown: BTreeMap<QueueId, BTreeSet<EventTime>>,
 }
 
 impl Intervals {
     pub(crate) fn new(settings: &Settings) -> Self {
         let (size, right) = (settings.interval_s, settings.closed == ClosedSide::Right);
+        let spine = || Spine {
+            correction: settings.correction_s * 1000,
+            origin: None,
+            reached: BEGINNING,
+            shown: BTreeMap::new(),
+        };
         Intervals {
+            attribution: settings.attribution,
             windows: Windows::new(size, size, right, settings.allowed_lateness_s),
-            spine: settings.empty_intervals.then(Spine::default),
+            spent: Spent::new(settings, size * 1000, right),
+            spine: settings.empty_intervals.then(spine),
         }
     }
 
@@ -36,20 +51,27 @@ impl Intervals {
     pub(crate) fn rows(
         &mut self,
         known: &[Envelope],
-        measured: &[Element],
+        told: &[Telling],
         before: EventTime,
         now: EventTime,
     ) -> (Vec<Row>, Vec<Row>) {
-        let mut elements = measured.to_vec();
+        let mut elements = attributed(known, told, self.attribution);
+        elements.extend(self.spent.elements(known, told, now));
         if let Some(spine) = &mut self.spine {
-            spine.grow(known, &self.windows, now);
-            elements.extend(spine.told.iter().cloned());
+            spine.grow(known, &self.windows, before, now);
+            for (queue, starts) in &spine.shown {
+                let shift = if self.windows.right { self.windows.size } else { 0 };
+                let shown = starts.iter().map(|at| (queue.clone(), at + shift, Sums::default()));
+                elements.extend(shown);
+            }
         }
         let (held, late) = self.windows.hold(&elements, before, now);
         let size = self.windows.size;
         let rows = held.into_iter().map(|((queue, start), held)| {
-            let status = self.windows.status(start, now);
-            row(queue, start, start + size, &held.sums, status)
+            let mut row = vec![Value::Text(queue.0), Value::Int(start), Value::Int(start + size)];
+            row.extend(held.sums.cells());
+            row.push(Value::Text(self.windows.status(start, now).into()));
+            row
         });
         let rows = rows.collect();
         let late = late.into_iter().map(|((queue, start), n)| {
@@ -65,62 +87,40 @@ impl Intervals {
     }
 }
 
-fn row(queue: QueueId, start: i64, end: i64, m: &Sums, status: &str) -> Row {
-    let left = m.answered + m.abandoned;
-    vec![
-        Value::Text(queue.0),
-        Value::Int(start),
-        Value::Int(end),
-        Value::Int(m.arrivals),
-        Value::Int(m.offered),
-        Value::Int(m.answered),
-        Value::Int(m.abandoned),
-        Value::Int(m.in_progress),
-        Value::Int(m.completed),
-        mean(m.handle_ms, m.completed),
-        mean(m.wait_ms, m.answered),
-        percent(m.answered_in_time, left),
-        percent(m.answered_in_time, m.answered),
-        percent(m.answered_in_time + m.abandoned_in_time, left),
-        percent(m.answered_in_time, left - m.abandoned_in_time),
-        percent(m.answered_in_time, left - m.abandoned_short),
-        Value::Int(m.answered_in_time),
-        Value::Int(m.abandoned_in_time),
-        Value::Int(m.abandoned_short),
-        Value::Int(m.wait_ms),
-        Value::Int(m.handle_ms),
-        Value::Text(status.into()),
-    ]
-}
-
 impl Spine {
-    /// Intervals that begin up to `now`, none of them longer ago than lateness is allowed; by the latest profile known.
-    fn grow(&mut self, known: &[Envelope], windows: &Windows, now: EventTime) {
-        if now == BEGINNING || now == FOREVER {
-            return;
+    /// Intervals that have begun while the profile of that time says open. Those that were final before this epoch stay
+    /// as they are.
+    fn grow(&mut self, known: &[Envelope], windows: &Windows, before: EventTime, now: EventTime) {
+        if now > BEGINNING && now < FOREVER {
+            self.origin.get_or_insert(now - self.correction);
+            self.reached = now;
         }
-        let mut latest: BTreeMap<&QueueId, (i64, &QueueProfile)> = BTreeMap::new();
+        let Some(origin) = self.origin else { return };
+        let mut profiles: BTreeMap<&QueueId, BTreeMap<EventTime, &QueueProfile>> = BTreeMap::new();
         for envelope in known {
             if let Event::QueueProfile(profile) = &envelope.event {
-                let this = (envelope.at, profile);
-                let held = latest.entry(&profile.queue).or_insert(this);
-                *held = this.max(*held);
+                let queue = profiles.entry(&profile.queue).or_default();
+                let held = queue.entry(envelope.at).or_insert(profile);
+                *held = profile.max(*held);
             }
         }
-        for (queue, (since, profile)) in latest {
-            let told_to = self.told_to.entry(queue.clone()).or_insert(BEGINNING);
-            let from = since.max(*told_to).max(now - windows.lateness);
+        let final_before = before.saturating_sub(windows.lateness + windows.size);
+        let from = final_before.saturating_add(1).max(origin);
+        for (queue, profiles) in profiles {
+            let shown = self.shown.entry(queue.clone()).or_default();
+            shown.retain(|at| *at < from);
             let mut start = from.div_euclid(windows.size) * windows.size;
-            while start <= now {
-                let open = is_open(profile.opening.as_ref(), start)
-                    || is_open(profile.opening.as_ref(), start + windows.size - 1);
+            while start <= self.reached {
+                let in_force = profiles.range(..=start).next_back();
+                let opening = in_force.map(|(_, profile)| profile.opening.as_ref());
+                let open = opening.is_some_and(|opening| {
+                    is_open(opening, start) || is_open(opening, start + windows.size - 1)
+                });
                 if start >= from && open {
-                    let at = if windows.right { start + windows.size } else { start };
-                    self.told.push((queue.clone(), at, Sums::default()));
+                    shown.insert(start);
                 }
                 start += windows.size;
             }
-            *told_to = now + 1;
         }
     }
 }

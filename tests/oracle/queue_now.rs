@@ -1,7 +1,9 @@
-//! Queue now: the latest snapshot and profile of every queue heard of, and its open contacts counted.
+//! Queue now: the latest snapshot and profile of every queue heard of, its open contacts counted, and the row of
+//! `queue_interval` that the watermark is in.
 
 use std::collections::BTreeMap;
 
+use highwater_dataflow::EventTime;
 use highwater_dataflow::view::{Row, Value};
 use highwater_model::{Envelope, Event, QueueId, QueueProfile, QueueUpdate};
 
@@ -13,14 +15,36 @@ struct Now<'a> {
     update: Option<(i64, &'a QueueUpdate)>,
     waiting: i64,
     in_progress: i64,
+    interval: Option<&'a Row>,
 }
 
-pub(crate) fn rows(known: &[Envelope], outcomes: &[(QueueId, i64, Outcome)]) -> Vec<Row> {
+/// `intervals` are the rows of `queue_interval`; `shift` is how much later than they say they begin and end.
+pub(crate) fn rows(
+    known: &[Envelope],
+    outcomes: &[(QueueId, i64, Outcome)],
+    intervals: &[Row],
+    shift: i64,
+    watermark: EventTime,
+) -> Vec<Row> {
+    let present = intervals.iter().filter(|row| match row[..] {
+        [_, Value::Int(start), Value::Int(end), ..] => {
+            (start + shift..end + shift).contains(&watermark)
+        }
+        _ => panic!("no interval: {row:?}"),
+    });
+    let name = |row: &Row| match &row[0] {
+        Value::Text(queue) => QueueId(queue.clone()),
+        other => panic!("no queue: {other:?}"),
+    };
+    let present: Vec<(QueueId, &Row)> = present.map(|row| (name(row), row)).collect();
     let mut queues: BTreeMap<&QueueId, Now<'_>> = BTreeMap::new();
     for (queue, _, outcome) in outcomes {
         let now = queues.entry(queue).or_default();
         now.waiting += i64::from(*outcome == Outcome::Waiting);
         now.in_progress += i64::from(*outcome == Outcome::InProgress);
+    }
+    for (queue, row) in &present {
+        queues.entry(queue).or_default().interval = Some(row);
     }
     for envelope in known {
         match &envelope.event {
@@ -43,7 +67,7 @@ fn row(queue: &QueueId, now: &Now<'_>) -> Row {
     let share = |ppm: Option<i64>| ppm.map_or(Value::Null, |n| Value::Real(n as f64 / 10_000.0));
     let profile = now.profile.map(|(_, profile)| profile);
     let update = now.update.map(|(_, update)| update);
-    vec![
+    let mut row = vec![
         Value::Text(queue.0.clone()),
         profile.map_or(Value::Null, |p| Value::Text(p.channel.name().into())),
         int(update.map(|u| u.contacts_waiting)),
@@ -59,5 +83,13 @@ fn row(queue: &QueueId, now: &Now<'_>) -> Row {
         int(now.update.map(|(at, _)| at)),
         Value::Int(now.waiting),
         Value::Int(now.in_progress),
-    ]
+    ];
+    match now.interval {
+        Some(interval) => {
+            row.push(interval[1].clone());
+            row.extend_from_slice(&interval[3..interval.len() - 1]);
+        }
+        None => row.extend(std::iter::repeat_n(Value::Null, 25)),
+    }
+    row
 }

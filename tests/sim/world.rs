@@ -170,12 +170,14 @@ impl World<'_> {
                 _ => (told_at - self.random.within(-5, 60) * MINUTE, told_at),
             };
             let team = if nth == 0 { agent % 3 } else { self.random.within(0, 3) };
+            let skilled = self.random.within(0, 4);
+            let skills = (0..skilled).map(|_| queue_id(self.random.within(0, QUEUES))).collect();
             let profile = AgentProfile {
                 agent: agent_id(agent),
                 name: self.random.chance(80).then(|| format!("Agent {agent}").as_str().into()),
                 team: format!("team-{team}").as_str().into(),
                 site: if team == 0 { "north" } else { "south" }.into(),
-                skills: Vec::new(),
+                skills,
             };
             self.tell(at, told_at, Event::AgentProfile(profile));
         }
@@ -303,6 +305,12 @@ impl World<'_> {
         if agent != 5 && self.random.chance(80) {
             let on = Some((&queue, &contact));
             self.state(at + wait_ms, agent, AgentState::OnCall, on);
+            if self.random.chance(60) {
+                // After-call work of that queue, unless something else comes in between.
+                let after = *self.random.pick(&[AgentState::Hold, AgentState::Acw]);
+                let at = at + wait_ms + self.random.within(5_000, 4 * MINUTE);
+                self.state(at, agent, after, on);
+            }
         }
         if fate < 85 {
             let handle_ms = self.random.within(10_000, 12 * MINUTE);

@@ -4,6 +4,7 @@ import { byName, count, duration, el, get, icon, Keyed, minute, mark, percent, p
 
 // The service-level definitions, by column; the definition is part of the figure's identity.
 const DEFINITIONS = [
+  ['service_level_pct', 'each queue by its own'],
   ['sl_offered_pct', 'answered in time of offered'],
   ['sl_answered_pct', 'answered in time of answered'],
   ['sl_connect_pct', 'left queue in time of offered'],
