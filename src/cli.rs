@@ -33,6 +33,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Journal(Journal),
     Latency(Latency),
+    Why(Why),
 }
 
 /// Shows a simulated contact center live: queues, adherence and alerts that correct themselves.
@@ -244,6 +245,22 @@ pub(crate) enum Journal {
     page_pushed.\nTimes run from the first byte received."
 )]
 pub(crate) struct Latency {
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    pub(crate) url: String,
+    /// The environment variable that holds a token with the role `read`.
+    #[arg(long, value_name = "VARIABLE")]
+    pub(crate) token_env: Option<String>,
+}
+
+/// Says what the next result of a view waits for: which source, its last event, and when it comes by itself.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  highwater why queue_interval billing\n  \
+    highwater why queue_rolling\n\nIt asks the running service, for only that knows who is silent at the moment.")]
+pub(crate) struct Why {
+    /// The view.
+    pub(crate) view: String,
+    /// The first values of the key, in the order of the key's columns: a queue, an agent. All rows unless given.
+    pub(crate) key: Vec<String>,
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     pub(crate) url: String,
     /// The environment variable that holds a token with the role `read`.

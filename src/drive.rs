@@ -16,7 +16,8 @@ use tracing::{debug, warn};
 use crate::heard::{Heard, Note};
 use crate::stop::Stop;
 
-/// Of several partitions of a source, one that has nothing for so long while others speak does not hold the watermark.
+/// Of several partitions of a recording, one that has nothing for so long while others speak does not hold the
+/// watermark.
 const IDLE_AFTER: Duration = Duration::from_secs(1);
 /// The first wait after a failure; it doubles up to the longest.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
@@ -29,6 +30,8 @@ pub(crate) struct Road {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) heard: Arc<Heard>,
     pub(crate) stop: Stop,
+    /// How long a live source must have had nothing to be idle.
+    pub(crate) idle_after: Duration,
 }
 
 /// The event time that one delivery may span, ms: what is read at full speed closes its windows hour by hour, and no
@@ -45,16 +48,18 @@ pub(crate) enum Driven {
 }
 
 /// Drives `source` until it has no more, or until it is told to stop. `partitions` are the journal's numbers, in the
-/// source's order; `delivered` hears of every durable delivery.
+/// source's order; `silence_counts`: it is live, so that having nothing means that nothing
+/// happens. `delivered` hears of every durable delivery.
 ///
 /// Errors: the source failed for good, or the journal takes nothing more.
 pub(crate) fn drive(
     source: &mut impl Source,
     partitions: &[PartitionId],
+    silence_counts: bool,
     road: &Road,
     mut delivered: impl FnMut(&Road) -> Result<()>,
 ) -> Result<Driven> {
-    let mut silence = Silence::new(partitions, road.clock.instant());
+    let mut silence = Silence::new(partitions, silence_counts, road);
     let mut failures = 0;
     // Until the source has once had nothing more for us, it tells its past.
     let mut live = false;
@@ -160,14 +165,18 @@ fn deliver(mut delivery: Delivery, road: &Road) -> Result<bool> {
     }
 }
 
-/// Which partitions have fallen silent while others of the source speak.
+/// Which partitions have fallen silent: all of a live source may, of a recording those that others outlast.
 struct Silence {
     lanes: Vec<(PartitionId, Instant, bool)>,
+    live: bool,
+    after: Duration,
 }
 
 impl Silence {
-    fn new(partitions: &[PartitionId], now: Instant) -> Silence {
-        Silence { lanes: partitions.iter().map(|id| (*id, now, false)).collect() }
+    fn new(partitions: &[PartitionId], live: bool, road: &Road) -> Silence {
+        let now = road.clock.instant();
+        let after = if live { road.idle_after } else { IDLE_AFTER };
+        Silence { lanes: partitions.iter().map(|id| (*id, now, false)).collect(), live, after }
     }
 
     fn spoke(&mut self, partition: usize, now: Instant) {
@@ -175,13 +184,15 @@ impl Silence {
         (*last, *idle) = (now, false);
     }
 
-    /// Called when the source was asked at its head. The partition that spoke last is never idle: with all of them
-    /// idle the wall clock would move the watermark, and a source's time need not be the wall's.
+    /// Called when the source was asked at its head, and only then: one that fails, or that the journal holds back, has
+    /// something to say. The partition of a recording that spoke last is never idle: with all of them idle the wall
+    /// clock would move the watermark, and a recording's time is not the wall's.
     fn declare(&mut self, road: &Road) {
         let now = road.clock.instant();
         let Some(newest) = self.lanes.iter().map(|(_, last, _)| *last).max() else { return };
         for (partition, last, idle) in &mut self.lanes {
-            if !*idle && *last < newest && now.saturating_duration_since(*last) >= IDLE_AFTER {
+            let outlasted = self.live || *last < newest;
+            if !*idle && outlasted && now.saturating_duration_since(*last) >= self.after {
                 road.writer.declare_idle(*partition);
                 *idle = true;
             }

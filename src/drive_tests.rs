@@ -102,7 +102,13 @@ fn rig() -> Rig {
     let partitions = ["left", "right"].iter().map(register).collect();
     let heard = Arc::new(Heard::new(clock.clone()));
     Rig {
-        road: Road { writer, clock, heard, stop: Stop::default() },
+        road: Road {
+            writer,
+            clock,
+            heard,
+            stop: Stop::default(),
+            idle_after: Duration::from_secs(3),
+        },
         follower,
         partitions,
         _dir: dir,
@@ -112,7 +118,12 @@ fn rig() -> Rig {
 impl Rig {
     fn drive(&self, steps: Vec<Step>) -> Result<Driven> {
         let mut script = Script::open(steps, &[]).unwrap();
-        drive(&mut script, &self.partitions, &self.road, |_| Ok(()))
+        drive(&mut script, &self.partitions, false, &self.road, |_| Ok(()))
+    }
+
+    fn drive_live(&self, steps: Vec<Step>) -> Result<Driven> {
+        let mut script = Script::open(steps, &[]).unwrap();
+        drive(&mut script, &self.partitions, true, &self.road, |_| Ok(()))
     }
 
     fn journaled(&mut self) -> Vec<Committed> {
@@ -143,6 +154,22 @@ fn a_source_is_driven_to_its_end() {
     assert_eq!(at, [1_000, 2_000, 3_000]);
     let ended = |signal: &&Signal| matches!(signal, Signal::Bound { bound: FOREVER, .. });
     assert_eq!(frames.iter().flat_map(|it| &it.signals).filter(ended).count(), 2);
+}
+
+/// The clock moves a second each time it is asked: with three seconds of patience the failures alone would do.
+#[test]
+fn a_live_source_is_idle_when_it_was_asked_at_its_head_and_not_while_it_fails() {
+    let idle = |steps: Vec<Step>| {
+        let mut rig = rig();
+        rig.drive_live(steps).unwrap();
+        let frames = rig.journaled();
+        let signals: Vec<Signal> = frames.into_iter().flat_map(|it| it.signals).collect();
+        signals.iter().filter(|signal| matches!(signal, Signal::Idle { .. })).count()
+    };
+    let fails = || Step::Fail(io::ErrorKind::Interrupted);
+    assert_eq!(idle(vec![Step::Events(0, vec![1_000]), fails(), fails()]), 0);
+    let silent = vec![Step::Events(0, vec![1_000]), Step::Nothing, Step::Nothing, Step::Nothing];
+    assert_eq!(idle(silent), 2, "both of its partitions");
 }
 
 /// What a source tells of the time before it was asked is no latency of ours.

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use highwater_dataflow::{BEGINNING, Clock, FOREVER};
+use highwater_dataflow::{BEGINNING, Clock, EventTime, FOREVER};
 use highwater_ingest::http::HttpCounters;
-use highwater_ingest::journal::JournalWriter;
+use highwater_ingest::journal::{JournalWriter, PartitionStatus};
 use highwater_sinks::wallboard::{Metric, MetricsFn, Status, StatusFn};
 use highwater_sinks::{Control, Health};
 
@@ -31,6 +31,12 @@ impl Gauges {
     pub(crate) fn metrics_fn(gauges: &Arc<Gauges>) -> MetricsFn {
         let gauges = gauges.clone();
         Arc::new(move || gauges.metrics())
+    }
+
+    /// Every partition the journal knows, and the watermark that the views have come to.
+    pub(crate) fn progress(&self) -> (Vec<PartitionStatus>, EventTime) {
+        let watermark = self.control.status().watermark_ms.unwrap_or(BEGINNING);
+        (self.writer.partitions(), watermark)
     }
 
     fn status(&self) -> Status {

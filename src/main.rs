@@ -15,6 +15,7 @@ mod service;
 mod sources;
 mod stop;
 mod web;
+mod why;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Dlq(dlq) => commands::dlq::dlq(dlq),
         Command::Journal(journal) => commands::journal::journal(journal),
         Command::Latency(latency) => commands::latency::latency(&latency),
+        Command::Why(why) => commands::why::why(&why),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

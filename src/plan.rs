@@ -36,8 +36,6 @@ pub(crate) struct Plan {
     pub(crate) sources: Vec<SourcePlan>,
 }
 
-/// Quiet time this far behind the clock never moves a watermark.
-const NEVER_MS: i64 = i64::MAX / 4;
 const HTTP_FUTURE_MS: i64 = 600_000;
 
 impl Plan {
@@ -64,9 +62,7 @@ impl Plan {
         }
         queries.check()?;
         let sources = resolve_sources(sources, base, &data_dir)?;
-        // A source whose time is not the wall's must never be overtaken by the wall clock.
-        let recorded = sources.iter().any(|source| !source.live());
-        let journal = resolve_journal(&journal, recorded)?;
+        let journal = resolve_journal(&journal)?;
         let simulated = sources.iter().any(|it| matches!(it.what, What::Simulation { .. }));
         let http = http.resolve(env).map_err(|error| format!("http: {error}"))?;
         wallboard.allowed_origins.extend(http.config.origins.iter().cloned());
@@ -125,7 +121,7 @@ fn placed(channel: ChannelConfig, base: &Path) -> ChannelConfig {
     }
 }
 
-fn resolve_journal(journal: &Journal, recorded: bool) -> Result<JournalOptions, String> {
+fn resolve_journal(journal: &Journal) -> Result<JournalOptions, String> {
     let least = [
         ("segment_mib", journal.segment_mib, 1),
         ("queue_events", journal.queue_events as u64, POLL_MAX as u64),
@@ -145,7 +141,7 @@ fn resolve_journal(journal: &Journal, recorded: bool) -> Result<JournalOptions, 
         queue_events: journal.queue_events,
         queue_bytes: mib(journal.queue_mib as u64)? as usize,
         idle_after: Duration::from_secs(journal.idle_after_s),
-        quiet_delay_ms: if recorded { NEVER_MS } else { delay },
+        quiet_delay_ms: delay,
         ..JournalOptions::default()
     })
 }

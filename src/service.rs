@@ -26,6 +26,7 @@ use crate::heard::{Door, Heard};
 use crate::plan::Plan;
 use crate::read::authorize;
 use crate::stop::Stop;
+use crate::why::Asked;
 
 /// How often the engine is asked whether it still works.
 const CHECK_EVERY: Duration = Duration::from_millis(500);
@@ -59,6 +60,8 @@ pub(crate) fn run(plan: Plan, ready: impl FnOnce(SocketAddr)) -> Result<()> {
     let shown = Shown::page(plan.wallboard.rows_max);
     let wallboard = Wallboard::new(&views, shown, latency.clone(), clock.clone());
     let sinks_path = plan.sinks.path.clone();
+    let (idle_after, quiet_delay) = (plan.journal.idle_after, plan.journal.quiet_delay_ms);
+    let settings = plan.settings.clone();
     let engine = Engine::start(Parts {
         journal_dir: plan.journal_dir(),
         journal: plan.journal,
@@ -82,6 +85,7 @@ pub(crate) fn run(plan: Plan, ready: impl FnOnce(SocketAddr)) -> Result<()> {
         clock: clock.clone(),
         heard: heard.clone(),
         stop: Stop::default(),
+        idle_after,
     };
     let counters = Arc::new(HttpCounters::default());
     let gauges = Arc::new(Gauges {
@@ -95,6 +99,9 @@ pub(crate) fn run(plan: Plan, ready: impl FnOnce(SocketAddr)) -> Result<()> {
     let config = plan.http.config.clone();
     let authorizer = plan.http.authorizer.clone();
     let max_future_ms = plan.http_future_ms;
+    // Recordings first: from their registration on they hold the watermark, before anything else can move it.
+    let sources: Vec<_> =
+        plan.sources.into_iter().map(|source| (source.register(&road), source)).collect();
     let register = |name: &str| {
         let spec = PartitionSpec { max_future_ms, ..PartitionSpec::live(name, "http") };
         let partition = road.writer.register_partition(spec);
@@ -103,21 +110,28 @@ pub(crate) fn run(plan: Plan, ready: impl FnOnce(SocketAddr)) -> Result<()> {
     };
     let door = Arc::new(Door { writer: engine.writer.clone(), heard: heard.clone() });
     let ingest = http::router(plan.http, door, clock.clone(), counters, register);
+    let readers = Arc::new(ViewReaders::new(sinks_path, clock));
+    let asked = Asked {
+        gauges: gauges.clone(),
+        readers: readers.clone(),
+        settings,
+        idle_after: idle_after.as_millis().try_into().unwrap_or(i64::MAX),
+        quiet_delay,
+    };
     let page = wallboard::router(wallboard::Parts {
         config: plan.wallboard,
         limits: Limits::default(),
         wallboard: wallboard.clone(),
         views,
-        reader: Arc::new(ViewReaders::new(sinks_path, clock)),
+        reader: readers,
         status: Gauges::status_fn(&gauges),
+        why: asked.why_fn(),
         metrics: Gauges::metrics_fn(&gauges),
         latency,
         authorize: authorize(authorizer),
     });
-    let drivers: Vec<_> = plan
-        .sources
+    let drivers: Vec<_> = sources
         .into_iter()
-        .map(|source| (source.register(&road), source))
         .map(|(partitions, source)| source.start(partitions, road.clone()))
         .collect();
 

@@ -82,7 +82,7 @@ impl SourcePlan {
         let register = |name: String| {
             let disorder_ms = self.disorder_ms;
             let spec = if self.live() {
-                PartitionSpec::live(name.clone(), self.kind())
+                PartitionSpec { polled: true, ..PartitionSpec::live(name.clone(), self.kind()) }
             } else {
                 PartitionSpec::recorded(name.clone(), self.kind())
             };
@@ -112,21 +112,23 @@ impl SourcePlan {
     ) -> Result<Driven> {
         let resume: Vec<Option<u64>> =
             partitions.iter().map(|id| road.writer.resume_position(*id)).collect();
+        let live = self.live();
         match self.what.clone() {
             What::Files(config) => {
-                drive::drive(&mut Files::open(config, &resume)?, partitions, road, delivered)
+                drive::drive(&mut Files::open(config, &resume)?, partitions, live, road, delivered)
             }
             What::AnonymousBank(config) => {
                 let mut source = AnonymousBank::open(config, &resume)?;
                 road.heard.will_come(source.entries() - source.position(0));
-                drive::drive(&mut source, partitions, road, delivered)
+                drive::drive(&mut source, partitions, live, road, delivered)
             }
             What::Simulation { config, day } => {
                 let config = match day {
                     Some(day) => same_day(config, &day, &*road.clock)?,
                     None => config,
                 };
-                drive::drive(&mut Simulation::open(config, &resume)?, partitions, road, delivered)
+                let mut source = Simulation::open(config, &resume)?;
+                drive::drive(&mut source, partitions, live, road, delivered)
             }
         }
     }

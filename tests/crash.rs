@@ -24,13 +24,13 @@ const SENDERS: i64 = 4;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The running service, and where it serves.
-struct Service {
+pub(crate) struct Service {
     process: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Service {
-    fn start(config: &Path) -> Self {
+    pub(crate) fn start(config: &Path) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_highwater"))
             .args(["run", "--config"])
             .arg(config)
@@ -61,7 +61,7 @@ impl Service {
     }
 
     /// `kill -TERM`; it finishes what it accepted, and succeeds.
-    fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         let pid = self.process.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         let status = self.process.wait().unwrap();
@@ -181,7 +181,7 @@ fn send(sender: i64, shared: &Shared) -> i64 {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the service has the real clock, so its senders do")]
-fn arrival(sender: i64, n: i64) -> String {
+pub(crate) fn arrival(sender: i64, n: i64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
     let id = format!("{sender}-{n}");
     let event = Event::ContactArrival(ContactArrival {
@@ -194,7 +194,7 @@ fn arrival(sender: i64, n: i64) -> String {
 }
 
 /// One request on a connection of its own; its status.
-fn post(address: SocketAddr, ndjson: &str) -> std::io::Result<u16> {
+pub(crate) fn post(address: SocketAddr, ndjson: &str) -> std::io::Result<u16> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     write!(

@@ -7,3 +7,4 @@ mod oracle;
 mod sim;
 mod tidy;
 mod views;
+mod why;

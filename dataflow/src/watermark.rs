@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::keep::Keeper;
 use crate::signal::{PartitionId, Signal};
 use crate::table::Watermarks;
-use crate::time::{BEGINNING, Epoch, EventTime};
+use crate::time::{BEGINNING, Epoch, EventTime, FOREVER};
 
 /// Event-time progress of all partitions, folded into one monotone watermark.
 ///
@@ -40,7 +40,8 @@ impl Progress {
         match signal {
             Signal::Bound { partition, bound } => {
                 let held = self.partitions.entry(partition).or_insert(Held { bound, idle: false });
-                held.bound = held.bound.max(bound);
+                // One that had ended and speaks again is as good as new.
+                held.bound = if held.bound == FOREVER { bound } else { held.bound.max(bound) };
                 held.idle = false;
             }
             Signal::Idle { partition } => {

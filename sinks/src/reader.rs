@@ -95,6 +95,29 @@ impl ViewReader {
         })
     }
 
+    /// Of the rows whose first key columns equal `prefix`, the smallest `time` for each text in `by`; both are columns.
+    ///
+    /// Errors: `NoSuchView`; `Interrupted` when it took longer than five seconds.
+    pub fn earliest(
+        &self,
+        name: &str,
+        prefix: &[Value],
+        time: &str,
+        by: &str,
+    ) -> Result<Vec<(String, EventTime)>, SinkError> {
+        self.limited(|conn| {
+            let view = found(conn, name)?;
+            let filter = where_prefix(&view, prefix.len());
+            let (table, time, by) = (quoted(&view.name), quoted(time), quoted(by));
+            let sql = format!("SELECT {by}, MIN({time}) FROM {table}{filter} GROUP BY {by}");
+            let mut statement = conn.prepare_cached(&sql)?;
+            let cells = prefix.iter().take(view.key).map(Bound);
+            let rows = statement
+                .query_map(params_from_iter(cells), |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
     /// Alert messages per channel and state (`pending`, `delivered`, `suppressed`, `dead`).
     pub fn deliveries(&self) -> Result<BTreeMap<String, BTreeMap<String, u64>>, SinkError> {
         self.limited(outbox::counts)
@@ -133,9 +156,7 @@ fn rows(conn: &Connection, view: &Catalogued, select: &Select) -> Result<Vec<Row
     let name = |n: usize| quoted(&view.columns[n].name);
     let columns = (0..view.columns.len()).map(name).collect::<Vec<_>>().join(", ");
     let prefix = select.prefix.len().min(view.key);
-    let terms = (0..prefix).map(|n| format!("{} = ?{}", name(n), n + 1)).collect::<Vec<_>>();
-    let filter =
-        if prefix == 0 { String::new() } else { format!(" WHERE {}", terms.join(" AND ")) };
+    let filter = where_prefix(view, prefix);
     let keys = (0..view.key).map(name).collect::<Vec<_>>().join(", ");
     let order = if view.key == 0 { String::new() } else { format!(" ORDER BY {keys}") };
     let limit = select.limit.map_or(-1, |limit| limit as i64);
@@ -148,6 +169,15 @@ fn rows(conn: &Connection, view: &Catalogued, select: &Select) -> Result<Vec<Row
         rows.push(read_row(row, view.columns.len())?);
     }
     Ok(rows)
+}
+
+/// The condition that the first `prefix` key columns equal the parameters.
+fn where_prefix(view: &Catalogued, prefix: usize) -> String {
+    let term = |n: usize| format!("{} = ?{}", quoted(&view.columns[n].name), n + 1);
+    match prefix.min(view.key) {
+        0 => String::new(),
+        prefix => format!(" WHERE {}", (0..prefix).map(term).collect::<Vec<_>>().join(" AND ")),
+    }
 }
 
 fn progress(conn: &Connection) -> Result<Progress, SinkError> {
@@ -235,6 +265,10 @@ mod tests {
         // The column is an integer, the request had text.
         let some = reader.rows("cells", &select("1")).unwrap();
         assert_eq!(some, [cell(1, "k", 1.0), cell(1, "k", 3.0)]);
+        let earliest = |prefix: &[Value]| reader.earliest("cells", prefix, "n", "k").unwrap();
+        assert_eq!(earliest(&[]), [("k".to_owned(), 0)]);
+        assert_eq!(earliest(&["1".into()]), [("k".to_owned(), 1)]);
+        assert_eq!(earliest(&["7".into()]), []);
         let one = Select { limit: Some(1), ..Select::default() };
         assert_eq!(reader.rows("cells", &one).unwrap().len(), 1);
     }

@@ -8,6 +8,7 @@ mod place;
 pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod views;
+pub(crate) mod why;
 
 use std::io::{self, Write};
 

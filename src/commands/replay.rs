@@ -77,6 +77,7 @@ pub(crate) fn replay(replay: Replay) -> Result<()> {
         clock: clock.clone(),
         heard: Arc::new(Heard::new(clock.clone())),
         stop: Stop::default(),
+        idle_after: JournalOptions::default().idle_after,
     };
     let fed = engine.fed.clone();
     road.stop.on_interrupt();

@@ -28,7 +28,8 @@ impl Progress {
             match *signal {
                 Signal::Bound { partition, bound } => {
                     let mine = self.bounds.entry(partition).or_insert(bound);
-                    *mine = bound.max(*mine);
+                    // One that had ended starts anew.
+                    *mine = if *mine == FOREVER { bound } else { bound.max(*mine) };
                     self.speaking.insert(partition, true);
                 }
                 Signal::Idle { partition } => {

@@ -117,6 +117,13 @@ pub(super) fn assemble(
         signals.push(signal);
     }
     signals.extend(tick(&spoke));
+    if !(records.is_empty() && signals.is_empty()) {
+        // Nothing may move the watermark past a recording before it has spoken.
+        for id in book.recordings_to_come().filter(|id| !spoke.contains_key(id)) {
+            signals.push(Signal::Bound { partition: id, bound: BEGINNING });
+            registrations.extend(book.registration(id).map(|registration| (id, registration)));
+        }
+    }
     let registrations = registrations.into_values().collect();
     let frame = Frame { epoch, first_seq, clock_ms: now_ms, registrations, signals, records };
     Assembled { frame, inputs }

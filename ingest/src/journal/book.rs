@@ -41,6 +41,14 @@ impl Book {
         Some(Registration { id, name: name.clone(), kind: kind.clone() })
     }
 
+    /// Recordings that were registered and of which the journal does not speak yet: what they hold is old, and would
+    /// be late if live partitions or quiet time moved the watermark before they speak.
+    pub(super) fn recordings_to_come(&self) -> impl Iterator<Item = PartitionId> + '_ {
+        let to_come = |id: &PartitionId| !self.ledger.partitions.contains_key(id);
+        let recordings = self.specs.iter().filter(|(_, spec)| !spec.live);
+        recordings.map(|(id, _)| *id).filter(to_come)
+    }
+
     /// Panics when nobody registered it: a source that submits without registering is our own bug.
     pub(super) fn spec(&self, id: PartitionId) -> &PartitionSpec {
         self.specs.get(&id).expect("a partition is registered before anything is submitted for it")

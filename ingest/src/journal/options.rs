@@ -84,8 +84,12 @@ pub struct PartitionSpec {
     pub disorder_ms: Millis,
     /// Events further ahead of the source's clock are dead letters, ms. `None`: no limit.
     pub max_future_ms: Option<Millis>,
-    /// Its silence means that nothing happened. A file that is being read is not live.
+    /// Its silence means that nothing happened. A recording is not live: from its registration on it holds the
+    /// watermark until it ends or says that it is idle.
     pub live: bool,
+    /// It is asked for its events, and whoever asks says when it was at its head with nothing
+    /// ([`super::JournalWriter::declare_idle`]): that it was not heard from is no idleness.
+    pub polled: bool,
 }
 
 impl PartitionSpec {
@@ -97,6 +101,7 @@ impl PartitionSpec {
             disorder_ms: 5_000,
             max_future_ms: Some(600_000),
             live: true,
+            polled: false,
         }
     }
 

@@ -75,7 +75,7 @@ pub(super) fn tick(
             Some(_) => true,
             None => entry.released(),
         };
-        let live = specs.get(&id).is_none_or(|spec| spec.live);
+        let live = specs.get(&id).is_none_or(|spec| spec.live && !spec.polled);
         let silent = silence.get(&id).is_some_and(|silence| *silence >= policy.idle_after);
         if released {
             continue;
@@ -91,7 +91,11 @@ pub(super) fn tick(
         !ledger.partitions.contains_key(id)
             && matches!(signal, Signal::Bound { bound, .. } if *bound != FOREVER)
     });
-    if all_released && !newcomer && specs.values().any(|spec| spec.live) {
+    // Nor is a recording that was registered a moment ago.
+    let held = specs.iter().any(|(id, spec)| {
+        !spec.live && !ledger.partitions.contains_key(id) && !spoke.contains_key(id)
+    });
+    if all_released && !newcomer && !held && specs.values().any(|spec| spec.live) {
         let bound = now_ms.saturating_sub(policy.quiet_delay_ms);
         if ledger.clock_bound == BEGINNING
             || bound >= ledger.clock_bound.saturating_add(QUIET_STEP_MS)

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use highwater_dataflow::{Clock, Epoch, EventTime, PartitionId};
+use highwater_dataflow::{Clock, Epoch, EventTime, Millis, PartitionId};
 use thiserror::Error;
 use tracing::{error, info, warn};
 
@@ -108,6 +108,11 @@ pub struct PartitionStatus {
     /// Its last bound, ms UTC; `BEGINNING` before the first.
     pub bound: EventTime,
     pub idle: bool,
+    /// Whether its silence means that nothing happens; so it is taken where no source has registered it.
+    pub live: bool,
+    pub disorder_ms: Millis,
+    /// How long it has said nothing; `None` while it has something waiting.
+    pub silent: Option<Duration>,
 }
 
 /// The sources' end of the journal. The thread stops when the last clone is dropped.
@@ -245,7 +250,10 @@ impl JournalWriter {
 
     /// Every partition ever used, with where its source resumes.
     pub fn partitions(&self) -> Vec<PartitionStatus> {
+        let shared = &self.handle.shared;
         let book = self.book();
+        let ids = book.ledger.partitions.keys().copied();
+        let silence = shared.queue.silence(ids, shared.clock.instant());
         let partitions = book.ledger.partitions.iter().map(|(&id, entry)| PartitionStatus {
             id,
             name: entry.name.clone(),
@@ -253,6 +261,9 @@ impl JournalWriter {
             position: entry.position,
             bound: entry.bound,
             idle: entry.idle,
+            live: book.specs.get(&id).is_none_or(|spec| spec.live),
+            disorder_ms: book.specs.get(&id).map_or(0, |spec| spec.disorder_ms),
+            silent: silence.get(&id).copied(),
         });
         partitions.collect()
     }

@@ -32,6 +32,7 @@ mod socket;
 mod status;
 #[cfg(test)]
 mod tests;
+mod why;
 mod wire;
 mod wiring;
 
@@ -52,6 +53,7 @@ pub use read::{ReadError, ReadViews};
 pub use shown::Shown;
 pub use socket::Limits;
 pub use status::{SourceStatus, Status, StatusFn};
+pub use why::{Why, WhyFn};
 
 /// The `[wallboard]` section of the configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -92,6 +94,7 @@ pub struct Parts {
     pub views: Vec<&'static View>,
     pub reader: Arc<dyn ReadViews>,
     pub status: StatusFn,
+    pub why: WhyFn,
     pub metrics: MetricsFn,
     pub latency: Arc<Latency>,
     pub authorize: Authorize,
@@ -106,6 +109,7 @@ struct Site {
     reader: Arc<dyn ReadViews>,
     readers: Arc<Semaphore>,
     status: StatusFn,
+    why: WhyFn,
     metrics: MetricsFn,
     latency: Arc<Latency>,
     authorize: Authorize,
@@ -116,8 +120,18 @@ struct Site {
 /// Open are the page's own files and the probes, which hold no data. The socket judges origin and token itself,
 /// because a browser cannot send headers with it. Everything else needs [`Role::Read`].
 pub fn router(parts: Parts) -> Router {
-    let Parts { config, limits, wallboard, views, reader, status, metrics, latency, authorize } =
-        parts;
+    let Parts {
+        config,
+        limits,
+        wallboard,
+        views,
+        reader,
+        status,
+        why,
+        metrics,
+        latency,
+        authorize,
+    } = parts;
     let readers = Arc::new(Semaphore::new(read::READERS));
     let site = Arc::new(Site {
         config,
@@ -127,6 +141,7 @@ pub fn router(parts: Parts) -> Router {
         reader,
         readers,
         status,
+        why,
         metrics,
         latency,
         authorize,
@@ -135,6 +150,7 @@ pub fn router(parts: Parts) -> Router {
         .route("/v1/views", get(read::list))
         .route("/v1/views/{name}", get(read::rows))
         .route("/v1/status", get(status::status))
+        .route("/v1/why", get(why::why))
         .route("/v1/latency", get(metrics::latency))
         .route("/metrics", get(metrics::metrics))
         .route_layer(from_fn_with_state(site.clone(), gate::require_read));

@@ -19,7 +19,7 @@ const LIMIT_DEFAULT: usize = 1_000;
 const LIMIT_MAX: usize = 100_000;
 /// Reads at one time; more wait, and give up after [`WAIT`].
 pub(super) const READERS: usize = 4;
-const WAIT: Duration = Duration::from_secs(5);
+pub(super) const WAIT: Duration = Duration::from_secs(5);
 
 /// Reads committed views. The implementation bounds how long one read may take.
 pub trait ReadViews: Send + Sync + 'static {
@@ -154,7 +154,7 @@ impl Request {
     }
 }
 
-fn cell(column: &highwater_dataflow::view::Column, text: &str) -> Result<Value, String> {
+pub(super) fn cell(column: &highwater_dataflow::view::Column, text: &str) -> Result<Value, String> {
     let number = |_| format!("`{}` is a number", column.name);
     Ok(match column.kind {
         Kind::Int => Value::Int(text.parse().map_err(|_: std::num::ParseIntError| {
@@ -209,11 +209,11 @@ fn to_csv(view: &View, rows: &[Row]) -> String {
     text
 }
 
-fn problem(status: StatusCode, message: String) -> Response {
+pub(super) fn problem(status: StatusCode, message: String) -> Response {
     (status, Json(json!({ "error": message }))).into_response()
 }
 
-fn busy(message: &str) -> Response {
+pub(super) fn busy(message: &str) -> Response {
     let body = Json(json!({ "error": message }));
     (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "2")], body).into_response()
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use highwater_dataflow::{FOREVER, Signal};
+use highwater_dataflow::{BEGINNING, FOREVER, Signal};
 
 use super::super::assemble::Input;
 use super::super::*;
@@ -105,6 +105,45 @@ fn recorded_input_is_never_idle_and_needs_no_clock() {
     assert!(rig.tick(&[(file, 1_000_000)]).is_none(), "nothing is live: no quiet time");
     // It grew after all.
     assert_eq!(rig.append(file, 1, far).unwrap().signals, [bound(file, far - 5 * S)]);
+}
+
+#[test]
+fn a_recording_holds_the_watermark_before_it_speaks_and_quiet_time_until_it_ends() {
+    let dir = scratch();
+    let mut rig = Rig::open(dir.path(), options()).unwrap();
+    let live = rig.live("http");
+    let file = rig.register(PartitionSpec::recorded("file", "file"));
+    rig.clock.advance(60 * S);
+    assert!(rig.tick(&[(live, 60_000)]).is_none(), "quiet time waits for the recording");
+    // The first frame, whoever speaks in it, says that the recording is still to come.
+    let spoke = rig.append(live, 1, START + 60 * S).unwrap().signals;
+    assert_eq!(spoke, [bound(live, START + 55 * S), bound(file, BEGINNING)]);
+    assert_eq!(
+        rig.append(live, 1, START + 61 * S).unwrap().signals,
+        [bound(live, START + 56 * S)],
+        "said once"
+    );
+    let idle = rig.tick(&[(live, 60_000), (file, 60_000)]).unwrap().signals;
+    assert_eq!(idle, [Signal::Idle { partition: live }], "the clock does not take over");
+    let old = START - 86_400 * S;
+    assert_eq!(rig.append(file, 1, old).unwrap().signals, [bound(file, old - 5 * S)]);
+    rig.commit(vec![end(file)]).unwrap().unwrap();
+    let quiet = rig.tick(&[(live, 90_000), (file, 90_000)]).unwrap().signals;
+    assert_eq!(quiet, [Signal::Clock { bound: START + 58 * S }]);
+}
+
+#[test]
+fn a_polled_partition_is_idle_when_its_source_says_so_and_not_before() {
+    let dir = scratch();
+    let mut rig = Rig::open(dir.path(), options()).unwrap();
+    let tail = rig.register(PartitionSpec { polled: true, ..PartitionSpec::live("tail", "file") });
+    rig.append(tail, 1, START).unwrap();
+    rig.clock.advance(600 * S);
+    assert!(rig.tick(&[(tail, 600_000)]).is_none(), "it may be failing, or held back");
+    let (said, _) = rig.commit(vec![Input::Idle(tail)]).unwrap().unwrap();
+    assert_eq!(said.signals, [Signal::Idle { partition: tail }]);
+    let quiet = rig.tick(&[(tail, 601_000)]).unwrap().signals;
+    assert_eq!(quiet, [Signal::Clock { bound: START + 598 * S }]);
 }
 
 #[test]

@@ -115,8 +115,14 @@ async fn a_token_must_come_in_time_and_stay_good() {
 async fn every_route_judges_the_role() {
     let mut rig = Rig::new(Tokens::new().authorize());
     let address = rig.loopback().await;
-    let guarded =
-        ["/v1/views", "/v1/views/queue_interval", "/v1/status", "/v1/latency", "/metrics"];
+    let guarded = [
+        "/v1/views",
+        "/v1/views/queue_interval",
+        "/v1/status",
+        "/v1/why?view=queue_interval&key=q1",
+        "/v1/latency",
+        "/metrics",
+    ];
     for path in guarded {
         for (authorization, status) in [
             (None, 401),

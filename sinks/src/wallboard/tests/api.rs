@@ -75,6 +75,28 @@ async fn rows_come_as_json_or_csv_by_key_prefix() {
 }
 
 #[tokio::test]
+async fn a_view_and_the_start_of_its_key_are_asked_about() {
+    let address = serve().await;
+    for (path, status, says) in [
+        (
+            "/v1/why?view=queue_interval&key=q1&key=15",
+            200,
+            "queue_interval [Text(\\\"q1\\\"), Int(15)]",
+        ),
+        ("/v1/why?view=adherence_now", 200, "adherence_now []"),
+        ("/v1/why", 400, "which view?"),
+        ("/v1/why?view=other", 404, "GET /v1/views lists them"),
+        ("/v1/why?view=adherence_now&key=a&key=b", 400, "a key of 1 columns"),
+        ("/v1/why?view=queue_interval&key=q1&key=soon", 400, "is a whole number"),
+        ("/v1/why?view=adherence_now&agent=a", 400, "use view and key"),
+    ] {
+        let (answered, _, body) = get(address, path, &[]).await;
+        assert_eq!(answered, status, "{path}: {body}");
+        assert!(body.contains(says), "{path}: {body}");
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_request_is_told_what_would_be_right() {
     let address = serve().await;
     for (path, status, says) in [

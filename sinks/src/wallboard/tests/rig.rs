@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 use crate::wallboard::{
     Access, Authorize, Config, Limits, Metric, Parts, ReadError, ReadViews, Role, Shown,
-    SourceStatus, Status, Wallboard, router,
+    SourceStatus, Status, Wallboard, Why, router,
 };
 
 pub(super) const MINUTE: EventTime = 60_000;
@@ -150,6 +150,10 @@ impl Rig {
             views,
             reader: Arc::new(Rows::default()),
             status: Arc::new(move || status.clone()),
+            why: Arc::new(|view, key| {
+                let next = format!("{} {key:?}", view.name);
+                Ok(Why { next, waits_for: None })
+            }),
             metrics: Arc::new(|| vec![Metric::counter("highwater_events_total", "Events.", 3)]),
             latency: latency.clone(),
             authorize,
