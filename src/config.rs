@@ -60,6 +60,8 @@ pub(crate) struct Journal {
     pub(crate) idle_after_s: u64,
     /// While all live sources are quiet, the watermark follows the clock this far behind, ms; 2,000.
     pub(crate) quiet_delay_ms: u64,
+    /// How often a checkpoint is taken, so that a restart need not replay, seconds; 300.
+    pub(crate) checkpoint_s: u64,
 }
 
 impl Default for Journal {
@@ -70,6 +72,7 @@ impl Default for Journal {
             queue_mib: 64,
             idle_after_s: 5,
             quiet_delay_ms: 2_000,
+            checkpoint_s: 300,
         }
     }
 }

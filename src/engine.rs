@@ -12,16 +12,18 @@ use std::thread::JoinHandle;
 use anyhow::{Context, Result, bail};
 use highwater_dataflow::latency::Latency;
 use highwater_dataflow::view::View;
-use highwater_dataflow::{Clock, Runtime};
+use highwater_dataflow::{Clock, Graph, Kept, Runtime};
+use highwater_ingest::checkpoint::Checkpoints;
 use highwater_ingest::journal::{
-    Journal, JournalError, JournalWriter, Options as JournalOptions, Reader,
+    Journal, JournalError, JournalWriter, Options as JournalOptions, Reader, Verify,
 };
-use highwater_queries::{Settings, registry};
+use highwater_queries::{Entry, Settings, registry};
 use highwater_sinks::changelog::{Changelog, ChangelogConfig};
 use highwater_sinks::channel::{Channel, Resolve};
 use highwater_sinks::{Control, Health, Listener, SinkWriter, Wiring};
-use tracing::info;
+use tracing::{info, warn};
 
+use crate::checkpoints::{self, Keeping, Pace, Scribe, Wanted};
 use crate::feed::{self, Fed};
 
 /// What an engine is made of.
@@ -36,6 +38,8 @@ pub(crate) struct Parts {
     pub(crate) changelog: Option<ChangelogConfig>,
     pub(crate) channels: Vec<Box<dyn Channel>>,
     pub(crate) listeners: Vec<Box<dyn Listener>>,
+    /// Where the engine keeps what a restart goes on from; `None`: a restart replays.
+    pub(crate) checkpoints: Option<Keeping>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) latency: Arc<Latency>,
 }
@@ -45,7 +49,8 @@ pub(crate) struct Engine {
     pub(crate) writer: JournalWriter,
     pub(crate) control: Control,
     pub(crate) fed: Arc<Fed>,
-    feed: JoinHandle<Result<(), JournalError>>,
+    feed: JoinHandle<Result<Option<Kept>, JournalError>>,
+    scribe: Option<Scribe>,
     sink: highwater_sinks::Handle,
 }
 
@@ -53,37 +58,82 @@ impl Engine {
     /// Opens journal and views, and starts to work off what the journal holds.
     pub(crate) fn start(parts: Parts) -> Result<Engine> {
         let views = views(&parts.only);
-        let opened = Journal::open(&parts.journal_dir, parts.journal, parts.clock.clone());
+        let Parts { settings, only, clock, latency, .. } = parts;
+        let definition = checkpoints::definition(&settings, &only, parts.dataflow.workers);
+        // A damaged database has no marker; it is set aside below.
+        let marker = highwater_sinks::marker(&parts.sinks.path).unwrap_or_default();
+        let mut wanted = Wanted { definition: &definition, marker, changelog: None };
+        let first = match &parts.checkpoints {
+            Some(keeping) => checkpoints::oldest(&keeping.dir, &wanted)?,
+            None => None,
+        };
+        let verify = first.map_or(parts.journal.verify, Verify::After);
+        let options = JournalOptions { verify, ..parts.journal };
+        // The lock comes first: of two services on one directory the second touches nothing.
+        let opened = Journal::open(&parts.journal_dir, options, clock.clone());
         let journal = opened.context("cannot open the journal")?;
-        let recovery = journal.recovery();
-        let (writer, follower) = journal
-            .start(0, JournalWriter::abort_on_fatal())
-            .context("cannot start the journal")?;
+        let tip = journal.recovery().tip;
 
-        let (settings, only) = (parts.settings, parts.only);
-        let (runtime, commits) = Runtime::start(parts.dataflow, move |graph| {
-            let wanted = |name: &str| only.is_empty() || only.iter().any(|it| it == name);
-            registry::build_only(graph, &settings, wanted);
-        });
-
-        let mut wiring = Wiring::new(parts.clock, parts.latency.clone());
-        wiring.resolve = resolve(&parts.journal_dir)?;
+        let mut wiring = Wiring::new(clock.clone(), latency.clone());
         wiring.channels = parts.channels;
         wiring.listeners = parts.listeners;
-        if let Some(changelog) = &parts.changelog {
-            let changelog = Changelog::open(changelog).context("cannot open the changelog")?;
-            wiring.listeners.push(Box::new(changelog));
+        wiring.definition = Some(definition.clone());
+        wiring.resolve = resolve(&parts.journal_dir)?;
+        let mut changelog = None;
+        if let Some(config) = &parts.changelog {
+            let log = Changelog::open(config).context("cannot open the changelog")?;
+            changelog = Some(log.position());
+            wiring.listeners.push(Box::new(log));
         }
-        let sink = SinkWriter::spawn(&parts.sinks, &views, commits, wiring)
+        let opened = SinkWriter::open(&parts.sinks, &views, clock.now_ms())
             .with_context(|| format!("cannot open the views in {}", parts.sinks.path.display()))?;
+        let store = parts.checkpoints.as_ref().map(|it| Checkpoints::open(&it.dir)).transpose()?;
+        wanted.changelog = changelog.as_ref();
+        let checkpoint = match &store {
+            Some(store) if first.is_some() => {
+                checkpoints::newest(store, &wanted, &opened, &parts.journal_dir, &tip)?
+            }
+            _ => None,
+        };
+
+        let build = move |graph: &mut Graph<'_, Entry>| {
+            let wanted = |name: &str| only.is_empty() || only.iter().any(|it| it == name);
+            registry::build_only(graph, &settings, wanted);
+        };
+        let kept = checkpoint.map(|checkpoint| checkpoint.kept);
+        let mut from = kept.as_ref().map(|kept| kept.epoch);
+        let resumed = Runtime::resume(parts.dataflow, kept, build.clone());
+        let (runtime, commits) = resumed.unwrap_or_else(|error| {
+            warn!(%error, "checkpoint passed over");
+            from = None;
+            Runtime::start(parts.dataflow, build)
+        });
+        wiring.resumed = from;
+        let (writer, follower) = journal
+            .start(from.unwrap_or(0), JournalWriter::abort_on_fatal())
+            .context("cannot start the journal")?;
+        let sink = opened.start(commits, wiring).context("cannot start to write the views")?;
         let control = sink.control();
-        control.caught_up(recovery.tip.epoch);
-        if recovery.tip.seq > 0 {
-            info!(records = recovery.tip.seq, "working off the journal");
+        control.caught_up(tip.epoch);
+        match from {
+            Some(epoch) => info!(epoch, "going on from a checkpoint"),
+            None if tip.seq > 0 => info!(records = tip.seq, "working off the journal"),
+            None => {}
         }
+        let scribe = parts.checkpoints.zip(store).map(|(keeping, store)| {
+            let scribe = Scribe::start(checkpoints::Writer {
+                store,
+                definition,
+                journal_dir: parts.journal_dir,
+                control: control.clone(),
+                changelog,
+            });
+            (Pace::new(keeping.every, clock, scribe.sender()), scribe)
+        });
+        let (pace, scribe) = scribe.unzip();
         let fed = Arc::new(Fed::default());
-        let feed = feed::start(follower, runtime, parts.latency, fed.clone());
-        Ok(Engine { writer, control, fed, feed, sink })
+        let feed = feed::start(follower, runtime, latency, fed.clone(), pace);
+        Ok(Engine { writer, control, fed, feed, scribe, sink })
     }
 
     /// Why it can no longer do its work; `None` while all is well.
@@ -104,12 +154,16 @@ impl Engine {
         self.writer.close();
         let fed = self.feed.join();
         let committed = self.sink.join();
-        match fed {
+        let kept = match fed {
             Ok(fed) => fed.context("cannot read the journal back")?,
             // The panic has been reported by its thread.
             Err(_) => bail!("the dataflow failed; start again: the journal has everything"),
+        };
+        committed.context("cannot commit to the views")?;
+        if let Some(scribe) = self.scribe {
+            scribe.finish(kept);
         }
-        committed.context("cannot commit to the views")
+        Ok(())
     }
 }
 

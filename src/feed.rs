@@ -6,9 +6,11 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use highwater_dataflow::latency::{Latency, Stage};
-use highwater_dataflow::{Batch, Runtime};
+use highwater_dataflow::{Batch, Kept, Runtime};
 use highwater_ingest::journal::{Committed, DeadLetter, Follower, JournalError};
 use highwater_queries::{Entry, Rejected};
+
+use crate::checkpoints::Pace;
 
 /// How long the journal is waited for before its end is looked for.
 const WAIT: Duration = Duration::from_millis(100);
@@ -33,23 +35,37 @@ impl Fed {
 
 /// Starts the thread. It ends when the journal's writer has stopped and every epoch has been answered.
 ///
+/// Yields what the operators keep at the end, when `pace` says that checkpoints are taken.
 /// Errors of the thread: the journal cannot be read back; nothing may be served after that.
 pub(crate) fn start(
     mut follower: Follower,
     runtime: Runtime<Entry>,
     latency: Arc<Latency>,
     fed: Arc<Fed>,
-) -> JoinHandle<Result<(), JournalError>> {
+    mut pace: Option<Pace>,
+) -> JoinHandle<Result<Option<Kept>, JournalError>> {
     let run = move || {
         loop {
             match follower.next(WAIT)? {
-                Some(committed) => feed(committed, &runtime, &latency, &fed),
+                Some(committed) => {
+                    let epoch = committed.meta.epoch;
+                    feed(committed, &runtime, &latency, &fed);
+                    if let Some(pace) = &mut pace {
+                        pace.fed(epoch);
+                    }
+                }
                 None if follower.ended() => break,
                 None => {}
             }
+            if let Some(pace) = &mut pace {
+                pace.look(&runtime);
+            }
+        }
+        if let Some(pace) = pace {
+            return Ok(pace.last(runtime));
         }
         runtime.finish();
-        Ok(())
+        Ok(None)
     };
     let builder = thread::Builder::new().name("feed".into());
     builder.spawn(run).expect("the system gives us a thread")
@@ -69,7 +85,7 @@ fn feed(committed: Committed, runtime: &Runtime<Entry>, latency: &Latency, fed: 
 }
 
 /// A frame as an epoch of input.
-fn batch(committed: Committed) -> Batch<Entry> {
+pub(crate) fn batch(committed: Committed) -> Batch<Entry> {
     let Committed { meta, signals, envelopes, dead_letters, stamps } = committed;
     let events = envelopes.into_iter().map(Entry::Event);
     let rejected = dead_letters.into_iter().map(|letter| Entry::Rejected(rejected(letter)));

@@ -1,5 +1,6 @@
 //! The program `highwater`: parses what is asked, resolves it to a plan, and wires the crates together.
 
+mod checkpoints;
 mod cli;
 mod clock;
 mod commands;

@@ -16,6 +16,7 @@ use highwater_sinks::changelog::ChangelogConfig;
 use highwater_sinks::channel::ChannelConfig;
 use highwater_sinks::wallboard;
 
+use crate::checkpoints::Keeping;
 use crate::config::{Config, Journal, Source};
 use crate::sources::{SourcePlan, What};
 
@@ -25,6 +26,7 @@ pub(crate) struct Plan {
     pub(crate) data_dir: PathBuf,
     pub(crate) workers: usize,
     pub(crate) journal: JournalOptions,
+    pub(crate) checkpoints: Keeping,
     pub(crate) http: HttpPlan,
     /// Events over HTTP further than this ahead of the clock are dead letters, ms; `None`: no limit.
     pub(crate) http_future_ms: Option<i64>,
@@ -62,6 +64,7 @@ impl Plan {
         }
         queries.check()?;
         let sources = resolve_sources(sources, base, &data_dir)?;
+        let every = Duration::from_secs(journal.checkpoint_s);
         let journal = resolve_journal(&journal)?;
         let simulated = sources.iter().any(|it| matches!(it.what, What::Simulation { .. }));
         let http = http.resolve(env).map_err(|error| format!("http: {error}"))?;
@@ -85,7 +88,9 @@ impl Plan {
         }
         let alerts = alerts.into_iter().map(|channel| placed(channel, base)).collect();
         let changelog = sinks.changelog.map(|path| ChangelogConfig { path: base.join(path) });
+        let checkpoints = Keeping { dir: checkpoints_in(&data_dir), every };
         Ok(Plan {
+            checkpoints,
             data_dir,
             workers,
             journal,
@@ -104,6 +109,11 @@ impl Plan {
 /// Where the journal is in a data directory.
 pub(crate) fn journal_in(data_dir: &Path) -> PathBuf {
     data_dir.join("journal")
+}
+
+/// Where the checkpoints are in a data directory.
+pub(crate) fn checkpoints_in(data_dir: &Path) -> PathBuf {
+    data_dir.join("checkpoints")
 }
 
 /// Where the views are in a data directory, unless configured otherwise.
@@ -127,6 +137,7 @@ fn resolve_journal(journal: &Journal) -> Result<JournalOptions, String> {
         ("queue_events", journal.queue_events as u64, POLL_MAX as u64),
         ("queue_mib", journal.queue_mib as u64, 16),
         ("idle_after_s", journal.idle_after_s, 1),
+        ("checkpoint_s", journal.checkpoint_s, 1),
     ];
     for (field, value, least) in least {
         if value < least {

@@ -75,6 +75,7 @@ pub(crate) fn run(plan: Plan, ready: impl FnOnce(SocketAddr)) -> Result<()> {
         changelog: plan.changelog,
         channels: channels(&plan.alerts)?,
         listeners: vec![Box::new(wallboard.clone())],
+        checkpoints: Some(plan.checkpoints),
         clock: clock.clone(),
         latency: latency.clone(),
     })?;

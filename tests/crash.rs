@@ -116,7 +116,7 @@ fn what_was_answered_202_counts_exactly_once_after_kills() {
     let kills: u64 = std::env::var("HIGHWATER_CRASHES").map_or(5, |n| n.parse().unwrap());
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("run.toml");
-    fs::write(&config, "[service]\ndata_dir = \"data\"\n[http]\nlisten = \"127.0.0.1:0\"\n")
+    fs::write(&config, "[service]\ndata_dir = \"data\"\n[journal]\ncheckpoint_s = 1\n[http]\nlisten = \"127.0.0.1:0\"\n")
         .unwrap();
 
     let mut random = Random::new(1);

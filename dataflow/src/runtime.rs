@@ -194,7 +194,8 @@ impl<E: Datum> Runtime<E> {
         }
     }
 
-    /// Asks for what the operators keep as of `epoch`, the last one sent. Nothing waits for it; one at a time.
+    /// Asks for what the operators keep as of `epoch`, the last one sent. Nothing waits for it; what was asked for
+    /// before and is not there yet will not come.
     pub fn keep(&self, epoch: Epoch) -> Keeping {
         let (sender, parts) = channel();
         for feed in &self.feeds {

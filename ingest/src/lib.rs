@@ -1,6 +1,7 @@
 //! Sources and the journal: every event becomes durable here before anyone is told it was accepted.
 
 pub mod anonymous_bank;
+pub mod checkpoint;
 pub mod file;
 pub mod http;
 pub mod intake;

@@ -6,6 +6,8 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use highwater_dataflow::Epoch;
 use highwater_dataflow::view::Commit;
@@ -28,8 +30,24 @@ pub struct Changelog {
     file: File,
     /// The last epoch in the file.
     last: Option<Epoch>,
+    position: Position,
     /// Writing failed: nothing follows until a restart, so that there is no gap.
     broken: bool,
+}
+
+/// How far the changelog is, for whoever does not own it.
+#[derive(Clone, Debug, Default)]
+pub struct Position(Arc<AtomicU64>);
+
+impl Position {
+    /// The last epoch in the file; `None` before the first, or when writing failed and there is a gap to be filled.
+    pub fn get(&self) -> Option<Epoch> {
+        Some(self.0.load(Ordering::SeqCst)).filter(|epoch| *epoch > 0)
+    }
+
+    fn set(&self, epoch: Option<Epoch>) {
+        self.0.store(epoch.unwrap_or(0), Ordering::SeqCst);
+    }
 }
 
 #[derive(Serialize)]
@@ -57,7 +75,14 @@ impl Changelog {
             Ok((file, last))
         };
         let (file, last) = resume().map_err(SinkError::io(&path))?;
-        Ok(Changelog { path, file, last, broken: false })
+        let position = Position::default();
+        position.set(last);
+        Ok(Changelog { path, file, last, position, broken: false })
+    }
+
+    /// Where to look how far it is.
+    pub fn position(&self) -> Position {
+        self.position.clone()
     }
 
     fn write(&mut self, commit: &Commit) {
@@ -78,9 +103,13 @@ impl Changelog {
             return;
         }
         match self.append(&lines) {
-            Ok(()) => self.last = Some(commit.epoch),
+            Ok(()) => {
+                self.last = Some(commit.epoch);
+                self.position.set(self.last);
+            }
             Err(error) => {
                 self.broken = true;
+                self.position.set(None);
                 error!(
                     path = %self.path.display(), %error,
                     "changelog stopped; it continues where it is after a restart"

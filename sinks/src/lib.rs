@@ -19,6 +19,6 @@ pub use error::SinkError;
 pub use reader::{ViewReader, ViewReaders};
 pub use sqlite::{Catalogued, CataloguedColumn, Desired, Key, Reconciled, marker, plan};
 pub use writer::{
-    CommittedBatch, Config, Control, Handle, Health, Listener, RealSleeper, SinkWriter, Sleeper,
-    Status, Wiring,
+    CommittedBatch, Config, Control, Handle, Health, Listener, OpenViews, RealSleeper, SinkWriter,
+    Sleeper, Status, Wiring,
 };

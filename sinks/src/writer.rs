@@ -71,6 +71,11 @@ pub struct Wiring {
     /// Names the events that caused an alert.
     pub resolve: Resolve,
     pub sleeper: Arc<dyn Sleeper>,
+    /// A name for the program and the settings that the views are computed with; stored beside the rows.
+    pub definition: Option<String>,
+    /// The commits go on from this epoch, which the views have reached: what they have is passed over. Otherwise
+    /// commits begin at the beginning, and the views are made level with what they amount to.
+    pub resumed: Option<Epoch>,
 }
 
 impl Wiring {
@@ -83,6 +88,8 @@ impl Wiring {
             channels: Vec::new(),
             resolve: Arc::new(|_| None),
             sleeper: Arc::new(RealSleeper),
+            definition: None,
+            resumed: None,
         }
     }
 }
@@ -109,7 +116,8 @@ pub trait Listener: Send {
         let _ = commit;
     }
 
-    /// The views are level with the journal: `desired` is everything in them now. `reconciled` says what that changed.
+    /// The views are level with the journal: `desired` is everything in them now, or a part of it when that comes in
+    /// several. `reconciled` says what that changed.
     fn caught_up(&mut self, desired: &Desired, reconciled: &[Reconciled]) {
         let _ = (desired, reconciled);
     }
@@ -226,6 +234,32 @@ impl Handle {
     }
 }
 
+/// The view database, opened for writing and not yet written.
+pub struct OpenViews {
+    config: Config,
+    views: Vec<&'static View>,
+    store: Store,
+    set_aside: Option<PathBuf>,
+}
+
+impl OpenViews {
+    /// Every epoch up to it is in the views.
+    pub fn marker(&self) -> Option<Epoch> {
+        self.store.marker()
+    }
+
+    /// The `Wiring::definition` that its rows are of; `None` when that is not known, or a table is missing or changed.
+    pub fn definition(&self) -> Result<Option<String>, SinkError> {
+        self.store.definition()
+    }
+
+    /// Starts the writer's thread and one per channel.
+    pub fn start(self, commits: Receiver<Commit>, wiring: Wiring) -> Result<Handle, SinkError> {
+        let OpenViews { config, views, store, set_aside } = self;
+        SinkWriter::start(&config, &views, commits, wiring, store, set_aside)
+    }
+}
+
 /// Starts the writer.
 pub struct SinkWriter;
 
@@ -237,8 +271,17 @@ impl SinkWriter {
         commits: Receiver<Commit>,
         wiring: Wiring,
     ) -> Result<Handle, SinkError> {
-        let (store, set_aside) = Store::open(&config.path, views, wiring.clock.now_ms())?;
-        SinkWriter::start(config, views, commits, wiring, store, set_aside)
+        SinkWriter::open(config, views, wiring.clock.now_ms())?.start(commits, wiring)
+    }
+
+    /// Opens the database, to see how far it is before the commits begin. `now` names one that is set aside.
+    pub fn open(
+        config: &Config,
+        views: &[&'static View],
+        now: EventTime,
+    ) -> Result<OpenViews, SinkError> {
+        let (store, set_aside) = Store::open(&config.path, views, now)?;
+        Ok(OpenViews { config: config.clone(), views: views.to_vec(), store, set_aside })
     }
 
     fn start(
@@ -249,7 +292,8 @@ impl SinkWriter {
         store: Store,
         set_aside: Option<PathBuf>,
     ) -> Result<Handle, SinkError> {
-        let Wiring { clock, latency, listeners, channels, resolve, sleeper } = wiring;
+        let Wiring { clock, latency, listeners, channels, resolve, sleeper, definition, resumed } =
+            wiring;
         let now = clock.now_ms();
         let inbox = Inbox::new(config.queued_rows_max);
         let status = Arc::new(Mutex::new(Status {
@@ -291,6 +335,8 @@ impl SinkWriter {
             bells,
             resolve,
             sleeper,
+            definition,
+            resumed,
         );
         let thread = start("view-writer".into(), move || writer.run());
         Ok(Handle { control: Control { inbox, status }, thread })

@@ -311,3 +311,69 @@ impl Sleeper for Halting {
         Duration::ZERO
     }
 }
+
+/// What a checkpoint's restart sends: commits after it, of which the views have some.
+#[test]
+fn commits_that_go_on_from_a_checkpoint_are_passed_over_or_applied() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("views.db");
+    let clock = TestClock::at(0);
+    let named = |name: &str| Wiring { definition: Some(name.to_owned()), ..wiring(&clock) };
+    let history = [
+        commit(1, &[(score("a", 1, 0.0), 1), (score("final", 7, 0.0), 1)]),
+        commit(2, &[(score("b", 2, 0.0), 1)]),
+        commit(3, &[(score("a", 1, 0.0), -1), (score("a", 3, 0.0), 1)]),
+    ];
+    let (send, handle) = started(&path, named("one"));
+    for commit in &history[..2] {
+        send.send(commit.clone()).unwrap();
+    }
+    drop(send);
+    handle.join().unwrap();
+
+    let opened = SinkWriter::open(&Config::at(&path), &[&SCORES], 0).unwrap();
+    assert_eq!(opened.marker(), Some(2));
+    assert_eq!(opened.definition().unwrap().as_deref(), Some("one"));
+    let (ear, heard) = std::sync::mpsc::channel();
+    let listeners: Vec<Box<dyn Listener>> = vec![Box::new(Ear(ear))];
+    let (send, commits) = sync_channel(16);
+    let wiring = Wiring { listeners, resumed: Some(1), ..named("one") };
+    let handle = opened.start(commits, wiring).unwrap();
+    for commit in &history[1..] {
+        send.send(replay(commit)).unwrap();
+    }
+    handle.control().caught_up(3);
+    assert_eq!(heard.recv().unwrap(), Heard::CaughtUp(3), "all rows, those before it included");
+    assert_eq!(rows(&path), [score("a", 3, 0.0), score("b", 2, 0.0), score("final", 7, 0.0)]);
+    let reader = ViewReader::open(&path, TestClock::at(0)).unwrap();
+    assert!(!reader.progress().unwrap().catching_up);
+    send.send(commit(4, &[(score("b", 2, 0.0), -1)])).unwrap();
+    assert_eq!(heard.recv().unwrap(), Heard::Committed(4, vec![(score("b", 2, 0.0), -1)]));
+    drop(send);
+    let control = handle.control();
+    handle.join().unwrap();
+    assert_eq!(rows(&path), [score("a", 3, 0.0), score("final", 7, 0.0)]);
+    assert_eq!(control.status().epoch, Some(4));
+}
+
+#[test]
+fn a_checkpoint_at_the_very_end_is_level_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("views.db");
+    let clock = TestClock::at(0);
+    let (send, handle) = started(&path, wiring(&clock));
+    send.send(commit(1, &[(score("a", 1, 0.0), 1)])).unwrap();
+    drop(send);
+    handle.join().unwrap();
+    let opened = SinkWriter::open(&Config::at(&path), &[&SCORES], 0).unwrap();
+    assert_eq!(opened.definition().unwrap(), None, "nobody gave the rows a name");
+    let (ear, heard) = std::sync::mpsc::channel();
+    let (send, commits) = sync_channel(16);
+    let wiring = Wiring { listeners: vec![Box::new(Ear(ear))], resumed: Some(1), ..wiring(&clock) };
+    let handle = opened.start(commits, wiring).unwrap();
+    handle.control().caught_up(1);
+    assert_eq!(heard.recv().unwrap(), Heard::CaughtUp(1));
+    drop(send);
+    handle.join().unwrap();
+    assert_eq!(rows(&path), [score("a", 1, 0.0)]);
+}

@@ -69,6 +69,7 @@ pub(crate) fn replay(replay: Replay) -> Result<()> {
         changelog: replay.changelog.map(|path| ChangelogConfig { path }),
         channels: Vec::new(),
         listeners: Vec::new(),
+        checkpoints: None,
         clock: clock.clone(),
         latency: Arc::new(Latency::default()),
     })?;

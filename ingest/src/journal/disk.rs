@@ -23,6 +23,12 @@ pub enum Step {
     AfterRotate,
     /// The witness has given up a segment; its file is about to go.
     BeforeUnlink,
+    /// A checkpoint is written under a temporary name and not yet synced.
+    BeforeSnapshotSync,
+    /// It is synced and does not have its name yet.
+    BeforeSnapshotName,
+    /// It has its name, and the directory is not synced; older ones are still there.
+    AfterSnapshotName,
 }
 
 /// The seam for fault injection.

@@ -102,12 +102,12 @@ impl Follower {
 }
 
 /// Reads frames in order across segments, checking the chain again.
-struct ReadBack {
+pub(super) struct ReadBack {
     dir: PathBuf,
     segment: Segment,
     file: SegmentFile,
     /// The last frame read (not merely fetched).
-    tip: Tip,
+    pub(super) tip: Tip,
     head: Option<Hash>,
     fetched: VecDeque<StoredFrame>,
 }
@@ -118,7 +118,7 @@ const FETCH_BYTES: usize = 2 << 20;
 
 impl ReadBack {
     /// Stands after the last frame that is not after `after`.
-    fn open(dir: PathBuf, after: Epoch) -> Result<ReadBack, JournalError> {
+    pub(super) fn open(dir: PathBuf, after: Epoch) -> Result<ReadBack, JournalError> {
         let mut found = None;
         for file in files::list(&dir)?.into_iter().rev() {
             let segment = Segment::open_for_reading(&file.path)?;
@@ -145,7 +145,7 @@ impl ReadBack {
     }
 
     /// The frame that follows epoch `at`, which the caller knows to exist.
-    fn next_after(&mut self, at: Epoch) -> Result<Frame, JournalError> {
+    pub(super) fn next_after(&mut self, at: Epoch) -> Result<Frame, JournalError> {
         if self.tip.epoch != at {
             // Frames came from memory meanwhile.
             *self = ReadBack::open(self.dir.clone(), at)?;

@@ -31,6 +31,7 @@ mod outlet;
 mod queue;
 mod reader;
 mod replay;
+mod scan;
 mod segment;
 mod signals;
 mod store;
@@ -52,6 +53,7 @@ pub use self::frame::{Frame, Hash, Record, Registration};
 pub use self::options::{Decoder, Options, PartitionSpec, Verify};
 pub use self::outlet::{Committed, DeadLetter, FrameMeta};
 pub use self::reader::Reader;
+pub use self::scan::{Scan, SegmentStat, segments, tip_at};
 pub use self::store::{Recovery, Tip};
 pub use self::verify::{Report, SegmentReport, Stat, stat, verify};
 pub use self::writer::{

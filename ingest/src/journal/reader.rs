@@ -138,7 +138,7 @@ impl Reader {
     }
 
     /// A partition's name: from the newest segment's ledger, else from the frames after it.
-    fn name(&mut self, id: PartitionId) -> Result<String, JournalError> {
+    pub(super) fn name(&mut self, id: PartitionId) -> Result<String, JournalError> {
         if !self.names.contains_key(&id) {
             self.learn_names()?;
         }

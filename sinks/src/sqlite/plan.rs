@@ -48,6 +48,34 @@ impl Desired {
         self.watermark = Some(commit.watermark);
     }
 
+    /// What `view` holds in the database, in parts of `at_most` rows.
+    pub(crate) fn stored(
+        conn: &Connection,
+        view: &'static View,
+        watermark: Option<EventTime>,
+        at_most: usize,
+        mut each: impl FnMut(&Desired),
+    ) -> Result<(), SinkError> {
+        let table = Table::of(view);
+        let mut statement = conn.prepare(&table.select)?;
+        let mut rows = statement.query([])?;
+        loop {
+            let mut part = Desired { watermark, ..Desired::of(&[view]) };
+            let (_, held) = part.views.get_mut(view.name).expect("it was made of this view");
+            while held.len() < at_most
+                && let Some(row) = rows.next()?
+            {
+                let row = read_row(row, view.columns.len())?;
+                held.insert(Key::of(view, &row), row);
+            }
+            let more = held.len() == at_most;
+            each(&part);
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
     /// The last epoch taken in.
     pub fn epoch(&self) -> Option<Epoch> {
         self.epoch

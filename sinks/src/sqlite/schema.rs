@@ -16,6 +16,7 @@ pub(crate) const FORMAT: i32 = 1;
 pub(crate) const APPLICATION_ID: i32 = 0x4857_5452;
 
 /// The tables that are ours. `_progress` holds the marker: every epoch up to `epoch` is in the views, none after.
+/// `_definition` says of which definition of the views the rows are, where the program has a name for it.
 pub(crate) const OWN_TABLES: &str = "
 CREATE TABLE IF NOT EXISTS _progress (
   id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -26,6 +27,10 @@ CREATE TABLE IF NOT EXISTS _progress (
   clean INTEGER NOT NULL CHECK (clean IN (0, 1))
 ) STRICT;
 INSERT OR IGNORE INTO _progress (id, state, clean) VALUES (1, 'catching_up', 1);
+CREATE TABLE IF NOT EXISTS _definition (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  fingerprint TEXT NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS _views (
   name TEXT PRIMARY KEY,
   doc TEXT NOT NULL,

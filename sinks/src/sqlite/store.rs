@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use highwater_dataflow::view::{Row, View};
 use highwater_dataflow::{BEGINNING, Epoch, EventTime};
-use rusqlite::{Connection, Transaction, TransactionBehavior, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params_from_iter};
 
 use super::batch::Batch;
 use super::cell::{Bound, Key};
@@ -24,6 +24,10 @@ pub(crate) struct Store {
     pub(super) wal_pages: Arc<AtomicI32>,
     tables: BTreeMap<&'static str, Table>,
     marker: Cell<Option<Epoch>>,
+    /// The views have reached the end of the replay.
+    level: Cell<bool>,
+    /// Every table was there, and is as its view defines it.
+    fits: Cell<bool>,
 }
 
 impl Store {
@@ -45,7 +49,8 @@ impl Store {
             views.iter().map(|view| (view.name, Table::of(view))).collect();
         assert_eq!(tables.len(), views.len(), "view names are distinct");
         let marker = Cell::new(read_marker(&conn)?);
-        let store = Store { conn, wal_pages, tables, marker };
+        let (level, fits) = (Cell::new(false), Cell::new(true));
+        let store = Store { conn, wal_pages, tables, marker, level, fits };
         store.create_missing()?;
         Ok((store, aside))
     }
@@ -53,6 +58,20 @@ impl Store {
     /// Every epoch up to here is in the views.
     pub(crate) fn marker(&self) -> Option<Epoch> {
         self.marker.get()
+    }
+
+    /// Of which definition the rows are; `None` when that is not known, or a table is not as its view defines it.
+    pub(crate) fn definition(&self) -> Result<Option<String>, SinkError> {
+        let sql = "SELECT fingerprint FROM _definition";
+        let stored = self.conn.query_row(sql, [], |row| row.get(0)).optional()?;
+        Ok(stored.filter(|_| self.fits.get()))
+    }
+
+    /// The views have reached the end of the replay: readers are told. Returns the watermark as of the marker.
+    pub(crate) fn go_live(&self) -> Result<Option<EventTime>, SinkError> {
+        self.level.set(true);
+        let sql = "UPDATE _progress SET state = 'live' RETURNING watermark_ms";
+        Ok(self.conn.query_row(sql, [], |row| row.get(0))?)
     }
 
     pub(crate) fn conn(&self) -> &Connection {
@@ -97,6 +116,7 @@ impl Store {
     pub(crate) fn reconcile(
         &self,
         desired: &Desired,
+        definition: Option<&str>,
         now: EventTime,
         beside: impl FnOnce(&Connection) -> Result<(), SinkError>,
     ) -> Result<Vec<Reconciled>, SinkError> {
@@ -108,6 +128,11 @@ impl Store {
         for (view, _) in desired.views() {
             Catalogued::of(view).save(&tx)?;
         }
+        tx.execute("DELETE FROM _definition", [])?;
+        if let Some(definition) = definition {
+            tx.execute("INSERT INTO _definition (id, fingerprint) VALUES (1, ?1)", [definition])?;
+        }
+        self.level.set(true);
         beside(&tx)?;
         let epoch = desired.epoch().or(self.marker());
         match epoch {
@@ -154,21 +179,26 @@ impl Store {
         now: EventTime,
     ) -> Result<(), SinkError> {
         let mut moved = tx.prepare_cached(
-            "UPDATE _progress SET epoch = ?1, watermark_ms = ?2, committed_at_ms = ?3, state = 'live' \
+            "UPDATE _progress SET epoch = ?1, watermark_ms = ?2, committed_at_ms = ?3, state = ?5 \
              WHERE id = 1 AND epoch IS ?4",
         )?;
         let expected = self.marker();
-        let rows =
-            moved.execute((epoch as i64, watermark, now, expected.map(|epoch| epoch as i64)))?;
+        let state = if self.level.get() { "live" } else { "catching_up" };
+        let at = expected.map(|epoch| epoch as i64);
+        let rows = moved.execute((epoch as i64, watermark, now, at, state))?;
         if rows == 1 { Ok(()) } else { Err(SinkError::MarkerMoved { expected }) }
     }
 
     fn create_missing(&self) -> Result<(), SinkError> {
         self.write(|tx| {
             for table in self.tables.values() {
-                let exists = "SELECT count(*) FROM sqlite_schema WHERE name = ?1";
-                let exists: i64 = tx.query_row(exists, [table.view.name], |row| row.get(0))?;
-                if exists == 0 {
+                let sql = "SELECT sql FROM sqlite_schema WHERE name = ?1";
+                let stored: Option<String> =
+                    tx.query_row(sql, [table.view.name], |row| row.get(0)).optional()?;
+                if stored.as_ref() != Some(&table.create) {
+                    self.fits.set(false);
+                }
+                if stored.is_none() {
                     tx.execute_batch(&table.create)?;
                     Catalogued::of(table.view).save(tx)?;
                 }

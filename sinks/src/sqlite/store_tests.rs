@@ -139,7 +139,7 @@ fn odd_cells_compare_as_they_are_stored() {
     )];
     let store = store(&dir, &[&SCORES]);
     store.apply(&batch(commits.to_vec()), 5, nothing).unwrap();
-    let reports = store.reconcile(&desired(&[&SCORES], &commits), 6, nothing).unwrap();
+    let reports = store.reconcile(&desired(&[&SCORES], &commits), None, 6, nothing).unwrap();
     assert!(reports.iter().all(Reconciled::is_level), "{reports:?}");
 }
 
@@ -160,7 +160,7 @@ fn keys_of_every_kind_merge_in_the_order_of_the_table() {
     let half = keys.iter().step_by(2).cloned().collect();
     store.apply(&batch(vec![of(half)]), 5, nothing).unwrap();
     let other = keys.iter().skip(1).step_by(2).cloned().chain([keys[0].clone()]).collect();
-    let reports = store.reconcile(&desired(&[&CELLS], &[of(other)]), 6, nothing).unwrap();
+    let reports = store.reconcile(&desired(&[&CELLS], &[of(other)]), None, 6, nothing).unwrap();
     let half = keys.len() as u64 / 2;
     assert_eq!((reports[0].added, reports[0].changed, reports[0].removed), (half, 0, half - 1));
     assert_eq!(rows(&dir, "cells").len() as u64, half + 1);
@@ -192,7 +192,7 @@ fn a_restart_writes_only_what_differs() {
     let expected = [expected];
     assert_eq!(plan(&path, &desired).unwrap(), expected);
     assert_eq!(plan(&path, &desired).unwrap(), expected, "a plan changes nothing");
-    assert_eq!(again.reconcile(&desired, 6, nothing).unwrap(), expected);
+    assert_eq!(again.reconcile(&desired, None, 6, nothing).unwrap(), expected);
     let all = [score("a", 1, 0.0), score("b", 2, 0.0), score("c", 3, 0.0)];
     assert_eq!(rows(&dir, "scores"), all);
     assert!(!reader.progress().unwrap().catching_up);
@@ -222,7 +222,7 @@ fn changed_and_forgotten_definitions_converge() {
     let again = store(&dir, &[&SCORES_WIDER]);
     assert_eq!(rows(&dir, "scores"), [score("a", 1, 0.0)], "readable until it is level");
     let desired = desired(&[&SCORES_WIDER], &[wider]);
-    let reports = again.reconcile(&desired, 6, nothing).unwrap();
+    let reports = again.reconcile(&desired, None, 6, nothing).unwrap();
     let of = |name: &str| reports.iter().find(|report| report.view == name).unwrap();
     assert_eq!((of("total").rebuilt, of("total").removed), (true, 1));
     let scores = of("scores");

@@ -28,6 +28,8 @@ const LAST_TRIES: u32 = 8;
 const FLIGHTS_MAX: usize = 4_096;
 const DAY_MS: i64 = 86_400_000;
 const PRUNED_AT_ONCE: usize = 1_000;
+/// Rows that are read at a time for those who show them.
+const ROWS_SHOWN: usize = 10_000;
 
 /// Before and after the views are level with the journal.
 enum Phase {
@@ -37,6 +39,15 @@ enum Phase {
         /// The epoch that ends the replay, once known.
         through: Option<Epoch>,
         /// It has come, or something after it.
+        ready: bool,
+    },
+    /// The dataflow goes on from a checkpoint: what the views have is passed over, what follows is applied.
+    Resuming {
+        /// The views have everything up to here.
+        marker: Epoch,
+        /// The last epoch that came.
+        at: Epoch,
+        through: Option<Epoch>,
         ready: bool,
     },
     Live,
@@ -68,6 +79,8 @@ struct Hands {
     rows_max: usize,
     outbox_ms: i64,
     phase: Phase,
+    definition: Option<String>,
+    views: Vec<&'static View>,
     batch: Batch,
     settled: Vec<Settled>,
     flights: BTreeMap<Epoch, Flight>,
@@ -110,12 +123,21 @@ impl Writer {
         bells: Vec<Arc<Bell>>,
         resolve: Resolve,
         sleeper: Arc<dyn Sleeper>,
+        definition: Option<String>,
+        resumed: Option<Epoch>,
     ) -> Writer {
-        let phase = Phase::Replaying {
-            desired: Desired::of(views),
-            replayed: Replayed::default(),
-            through: None,
-            ready: false,
+        let phase = match resumed {
+            Some(at) => {
+                let marker = store.marker().unwrap_or_default();
+                assert!(at <= marker, "a checkpoint counts once the views have reached it");
+                Phase::Resuming { marker, at, through: None, ready: false }
+            }
+            None => Phase::Replaying {
+                desired: Desired::of(views),
+                replayed: Replayed::default(),
+                through: None,
+                ready: false,
+            },
         };
         let hands = Hands {
             inbox,
@@ -130,6 +152,8 @@ impl Writer {
             rows_max: config.rows_per_commit_max.max(1),
             outbox_ms: i64::from(config.outbox_days) * DAY_MS,
             phase,
+            definition,
+            views: views.to_vec(),
             batch: Batch::default(),
             settled: Vec::new(),
             flights: BTreeMap::new(),
@@ -183,7 +207,10 @@ impl Hands {
         let unwritten = match &self.phase {
             // An end in the middle of a replay leaves the views as they were.
             Phase::Replaying { ready, .. } => *ready,
-            Phase::Live => !self.batch.is_empty() || !self.settled.is_empty(),
+            Phase::Resuming { ready: true, .. } => true,
+            Phase::Resuming { .. } | Phase::Live => {
+                !self.batch.is_empty() || !self.settled.is_empty()
+            }
         };
         self.ended && !unwritten
     }
@@ -215,7 +242,8 @@ impl Hands {
         for order in taken.orders {
             match order {
                 Order::CaughtUp(epoch) => {
-                    if let Phase::Replaying { through, .. } = &mut self.phase
+                    if let Phase::Replaying { through, .. } | Phase::Resuming { through, .. } =
+                        &mut self.phase
                         && through.is_none()
                     {
                         *through = Some(epoch);
@@ -228,6 +256,9 @@ impl Hands {
         }
         if let Phase::Replaying { desired, through: Some(through), ready, .. } = &mut self.phase {
             *ready |= *through == 0 || desired.epoch().is_some_and(|epoch| *through <= epoch);
+        }
+        if let Phase::Resuming { at, through: Some(through), ready, .. } = &mut self.phase {
+            *ready |= *through <= *at;
         }
         match self.write(store) {
             Ok(()) => {
@@ -257,6 +288,14 @@ impl Hands {
         if let Phase::Replaying { ready, .. } = &mut self.phase {
             *ready = true;
         }
+        if let Phase::Resuming { marker, at, ready, .. } = &mut self.phase {
+            *at = commit.epoch;
+            *ready |= !commit.stamps.replay;
+            if commit.epoch <= *marker {
+                self.listeners.iter_mut().for_each(|listener| listener.replayed(&commit));
+                return Ok(());
+            }
+        }
         if !commit.stamps.replay {
             self.latency.record_all(&commit.stamps, Stage::Closed, at);
         }
@@ -277,6 +316,31 @@ impl Hands {
         if !self.batch.is_empty() || !self.settled.is_empty() {
             self.commit(store)?;
         }
+        if let Phase::Resuming { ready: true, .. } = &self.phase {
+            self.go_live(store)?;
+        }
+        Ok(())
+    }
+
+    /// Everything that was journaled before the start is in the views.
+    fn go_live(&mut self, store: &Store) -> Result<(), SinkError> {
+        let watermark = store.go_live()?;
+        if !self.listeners.is_empty() {
+            for view in &self.views {
+                Desired::stored(store.conn(), view, watermark, ROWS_SHOWN, |part| {
+                    self.listeners.iter_mut().for_each(|listener| listener.caught_up(part, &[]));
+                })?;
+            }
+        }
+        let epoch = store.marker();
+        self.report(|status| {
+            status.health = Health::Live;
+            status.epoch = epoch;
+            status.watermark_ms = watermark;
+        });
+        self.phase = Phase::Live;
+        self.log_dirty = true;
+        self.bells.iter().for_each(|bell| bell.ring(Vec::new()));
         Ok(())
     }
 
@@ -289,7 +353,8 @@ impl Hands {
                 "the views were ahead of the journal; they now show what the journal has"
             );
         }
-        let reconciled = store.reconcile(desired, now, |tx| {
+        let definition = self.definition.as_deref();
+        let reconciled = store.reconcile(desired, definition, now, |tx| {
             replayed.post(tx, &self.channels, marker, desired.epoch(), &self.resolve, now)
         })?;
         for report in reconciled.iter().filter(|report| !report.is_level()) {
@@ -393,6 +458,13 @@ impl Hands {
             return;
         };
         if self.listeners.is_empty() {
+            return;
+        }
+        if let Phase::Resuming { .. } = &self.phase {
+            // Whoever shows views gets all of them once they are level.
+            for commit in self.batch.commits() {
+                self.listeners.iter_mut().for_each(|listener| listener.replayed(commit));
+            }
             return;
         }
         let changes = self.batch.coalesced();

@@ -1,0 +1,114 @@
+//! Reading a journal's frames in order without being its writer: for replays, plans, and what retention drops.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use highwater_dataflow::view::Stamps;
+use highwater_dataflow::{Epoch, EventTime};
+
+use super::error::{JournalError, name_of};
+use super::files;
+use super::follower::ReadBack;
+use super::options::Decoder;
+use super::outlet::Committed;
+use super::reader::Reader;
+use super::replay::{decode, reread};
+use super::segment::Segment;
+use super::store::Tip;
+use super::witness;
+
+/// Hands out the frames after an epoch up to what was acknowledged when it was opened, beside a running writer or
+/// without one; takes no lock and changes nothing.
+pub struct Scan {
+    back: ReadBack,
+    reader: Reader,
+    decode: Decoder,
+    end: Epoch,
+}
+
+impl Scan {
+    /// Errors: `Absent`; `Gone` when retention has dropped what follows `after` (0: the journal's beginning).
+    pub fn open(dir: &Path, after: Epoch) -> Result<Scan, JournalError> {
+        let reader = Reader::open(dir)?;
+        let end = witness::read(dir)?.epoch;
+        let back = ReadBack::open(dir.to_owned(), after)?;
+        Ok(Scan { back, reader, decode, end })
+    }
+
+    /// The last frame it will hand out; 0 when the journal is empty.
+    pub fn end(&self) -> Epoch {
+        self.end
+    }
+
+    /// Where the frame handed out last ends.
+    pub fn at(&self) -> Tip {
+        self.back.tip
+    }
+
+    /// The next frame; `None` after the last.
+    ///
+    /// Errors: `Damaged`.
+    pub fn next_frame(&mut self) -> Result<Option<Committed>, JournalError> {
+        let at = self.back.tip.epoch;
+        if at >= self.end {
+            return Ok(None);
+        }
+        let frame = self.back.next_after(at)?;
+        let mut names = std::collections::BTreeMap::new();
+        for record in frame.records.iter().filter(|record| record.rejected.is_some()) {
+            names.insert(record.partition, self.reader.name(record.partition)?);
+        }
+        let stamps = Arc::new(Stamps { replay: true, ..Stamps::default() });
+        // A record that no longer decodes is rare: its partition is looked up by number then.
+        let name = |id| names.get(&id).cloned().unwrap_or_else(|| format!("partition {id}"));
+        Ok(Some(reread(frame, at, stamps, self.decode, name)))
+    }
+}
+
+/// A segment as retention sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentStat {
+    pub name: String,
+    /// Its first record.
+    pub first_seq: u64,
+    /// When it was begun, ms UTC by the journal's clock: everything in the segments before it is older.
+    pub created_ms: EventTime,
+    /// Where the journal stood before it.
+    pub before: Tip,
+    pub bytes: u64,
+}
+
+/// The segments of the journal in `dir`, oldest first.
+pub fn segments(dir: &Path) -> Result<Vec<SegmentStat>, JournalError> {
+    let retained = witness::read(dir)?.retained_from;
+    let files = files::list(dir)?.into_iter().filter(|file| file.first_seq >= retained);
+    files
+        .map(|file| {
+            let meta = Segment::open_for_reading(&file.path)?.meta()?;
+            Ok(SegmentStat {
+                name: name_of(&file.path),
+                first_seq: meta.first_seq,
+                created_ms: meta.created_ms,
+                before: meta.before(),
+                bytes: file.bytes(),
+            })
+        })
+        .collect()
+}
+
+/// The frame with exactly this epoch, as a place in the chain; `None` when the journal in `dir` does not have it.
+pub fn tip_at(dir: &Path, epoch: Epoch) -> Result<Option<Tip>, JournalError> {
+    for file in files::list(dir)?.into_iter().rev() {
+        let segment = Segment::open_for_reading(&file.path)?;
+        let meta = segment.meta()?;
+        if epoch <= meta.prev_epoch {
+            if epoch == meta.prev_epoch {
+                return Ok(Some(meta.before()));
+            }
+            continue;
+        }
+        let found = segment.last_until(epoch)?.filter(|stored| stored.epoch == epoch);
+        return Ok(found.map(|stored| stored.tip()));
+    }
+    Ok(None)
+}

@@ -1,0 +1,246 @@
+//! Checkpoints of the running engine: which one a start goes on from, and writing the next ones.
+//!
+//! ```text
+//! feed ── keep ──► workers ──► Kept ──► thread `checkpoint`: waits until the views have the epoch, writes, drops
+//! ```
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use highwater_dataflow::{Clock, Epoch, Kept};
+use highwater_ingest::checkpoint::{self, About, Checkpoint, Checkpoints, fingerprint};
+use highwater_ingest::journal::{self, Tip};
+use highwater_queries::Settings;
+use highwater_sinks::changelog::Position;
+use highwater_sinks::{Control, OpenViews};
+use tracing::warn;
+
+/// Where checkpoints are and how often they are taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Keeping {
+    pub(crate) dir: PathBuf,
+    pub(crate) every: Duration,
+}
+
+/// How often the views are asked whether they have reached a checkpoint's epoch.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// A name for everything that what operators keep depends on: this very program, its settings, queries and workers.
+pub(crate) fn definition(settings: &Settings, only: &[String], workers: usize) -> String {
+    let settings = format!("{settings:?} {only:?} {workers}");
+    fingerprint([program().as_bytes(), settings.as_bytes()])
+}
+
+/// This build of the program. A program that cannot read itself makes no checkpoint that another one would believe.
+fn program() -> &'static str {
+    static PROGRAM: OnceLock<String> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let bytes = std::env::current_exe().and_then(std::fs::read);
+        let bytes = bytes.unwrap_or_else(|_| std::process::id().to_le_bytes().to_vec());
+        fingerprint([env!("CARGO_PKG_VERSION").as_bytes(), bytes.as_slice()])
+    })
+}
+
+/// What a start looks for.
+pub(crate) struct Wanted<'a> {
+    pub(crate) definition: &'a str,
+    /// The views have everything up to here.
+    pub(crate) marker: Option<Epoch>,
+    /// What the changelog has, where there is one.
+    pub(crate) changelog: Option<&'a Position>,
+}
+
+impl Wanted<'_> {
+    fn suits(&self, about: &About) -> bool {
+        let told = match self.changelog {
+            None => true,
+            Some(position) => about.changelog.is_some_and(|told| position.get() >= Some(told)),
+        };
+        about.definition == self.definition && self.marker >= Some(about.epoch) && told
+    }
+}
+
+/// The epoch of the oldest checkpoint that suits, by what it says of itself: what lies before it need not be verified.
+pub(crate) fn oldest(dir: &Path, wanted: &Wanted<'_>) -> Result<Option<Epoch>> {
+    let found = checkpoint::list(dir)?.into_iter();
+    // One that cannot be read is passed over again, and reported, when it is to be used.
+    let suits = found.filter(|found| found.about().is_ok_and(|about| wanted.suits(&about)));
+    Ok(suits.map(|found| found.epoch).min())
+}
+
+/// Reads the newest checkpoint that suits, belongs to the journal in `dir`, which ends at `tip`, and is whole.
+pub(crate) fn newest(
+    store: &Checkpoints,
+    wanted: &Wanted<'_>,
+    views: &OpenViews,
+    dir: &Path,
+    tip: &Tip,
+) -> Result<Option<Checkpoint>> {
+    let marker = views.marker();
+    let same = views.definition()?.as_deref() == Some(wanted.definition);
+    if !same || marker > Some(tip.epoch) {
+        return Ok(None);
+    }
+    let wanted = Wanted { marker, ..*wanted };
+    for found in store.list()? {
+        let checkpoint = match found.read() {
+            Ok(checkpoint) if wanted.suits(&checkpoint.about) => checkpoint,
+            Ok(_) => continue,
+            Err(error) => {
+                warn!(%error, "checkpoint passed over");
+                continue;
+            }
+        };
+        let About { epoch, seq, hash, .. } = checkpoint.about;
+        if journal::tip_at(dir, epoch)? == Some(Tip { epoch, seq, hash }) {
+            return Ok(Some(checkpoint));
+        }
+        warn!(path = %found.path.display(), "checkpoint passed over: it is of another journal");
+    }
+    Ok(None)
+}
+
+/// Writes checkpoints, one at a time.
+pub(crate) struct Writer {
+    pub(crate) store: Checkpoints,
+    pub(crate) definition: String,
+    pub(crate) journal_dir: PathBuf,
+    pub(crate) control: Control,
+    pub(crate) changelog: Option<Position>,
+}
+
+impl Writer {
+    /// Writes what was kept; the views have committed its epoch.
+    pub(crate) fn write(&self, kept: &Kept) -> Result<()> {
+        let tip = journal::tip_at(&self.journal_dir, kept.epoch)?;
+        let Tip { epoch, seq, hash } = tip.context("the journal has no frame of this epoch")?;
+        let changelog = self.changelog.as_ref().and_then(Position::get);
+        let about = About { definition: self.definition.clone(), epoch, seq, hash, changelog };
+        self.store.write(&about, kept)?;
+        Ok(())
+    }
+
+    /// Whether the views have committed everything up to `epoch`.
+    fn reached(&self, epoch: Epoch) -> bool {
+        self.control.status().epoch >= Some(epoch)
+    }
+}
+
+/// The thread that writes checkpoints, and the way to it.
+pub(crate) struct Scribe {
+    to: Option<SyncSender<Kept>>,
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Writer>,
+}
+
+impl Scribe {
+    pub(crate) fn start(writer: Writer) -> Scribe {
+        let (to, kept) = sync_channel(1);
+        let stop = Arc::new(AtomicBool::new(false));
+        let told = stop.clone();
+        let run = move || {
+            work(&writer, &kept, &told);
+            writer
+        };
+        let thread = thread::Builder::new().name("checkpoint".into()).spawn(run);
+        Scribe { to: Some(to), stop, thread: thread.expect("the system gives us a thread") }
+    }
+
+    pub(crate) fn sender(&self) -> SyncSender<Kept> {
+        self.to.clone().expect("it is taken only when it ends")
+    }
+
+    /// Ends the thread and writes what was kept last, now that the views have everything.
+    pub(crate) fn finish(mut self, last: Option<Kept>) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.to = None;
+        let Ok(writer) = self.thread.join() else {
+            warn!("the thread that writes checkpoints failed");
+            return;
+        };
+        if let Some(kept) = last.filter(|kept| writer.reached(kept.epoch)) {
+            tell(writer.write(&kept));
+        }
+    }
+}
+
+fn work(writer: &Writer, kept: &Receiver<Kept>, stop: &AtomicBool) {
+    for kept in kept {
+        while !writer.reached(kept.epoch) {
+            if stop.load(Ordering::SeqCst) {
+                return;
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+        tell(writer.write(&kept));
+    }
+}
+
+/// A checkpoint that cannot be written costs time at the next start, and nothing else.
+fn tell(written: Result<()>) {
+    if let Err(error) = written {
+        warn!(error = format!("{error:#}"), "no checkpoint written; the next one is tried in time");
+    }
+}
+
+/// When the next checkpoint is due, and the one under way: on the feed's thread.
+pub(crate) struct Pace {
+    every: Duration,
+    clock: Arc<dyn Clock>,
+    last: Instant,
+    to: SyncSender<Kept>,
+    under_way: Option<highwater_dataflow::runtime::Keeping>,
+    /// The last epoch fed, and the last one asked for.
+    fed: Option<Epoch>,
+    asked: Option<Epoch>,
+}
+
+impl Pace {
+    pub(crate) fn new(every: Duration, clock: Arc<dyn Clock>, to: SyncSender<Kept>) -> Pace {
+        let last = clock.instant();
+        Pace { every, clock, last, to, under_way: None, fed: None, asked: None }
+    }
+
+    pub(crate) fn fed(&mut self, epoch: Epoch) {
+        self.fed = Some(epoch);
+    }
+
+    /// Asks for a checkpoint when one is due, and passes on what was kept.
+    pub(crate) fn look<E: highwater_dataflow::Datum>(
+        &mut self,
+        runtime: &highwater_dataflow::Runtime<E>,
+    ) {
+        if let Some(keeping) = &mut self.under_way {
+            if let Some(kept) = keeping.poll() {
+                self.under_way = None;
+                // While the thread still waits for the views with the one before, this one is not needed.
+                let _ = self.to.try_send(kept);
+            }
+            return;
+        }
+        let now = self.clock.instant();
+        if now.saturating_duration_since(self.last) < self.every || self.fed == self.asked {
+            return;
+        }
+        if let Some(epoch) = self.fed {
+            (self.last, self.asked) = (now, self.fed);
+            self.under_way = Some(runtime.keep(epoch));
+        }
+    }
+
+    /// What is kept as of the very last epoch, once the graph has ended.
+    pub(crate) fn last<E: highwater_dataflow::Datum>(
+        self,
+        runtime: highwater_dataflow::Runtime<E>,
+    ) -> Option<Kept> {
+        // One that is still under way is of an earlier epoch, and is given up.
+        let mut keeping = self.fed.map(|epoch| runtime.keep(epoch));
+        runtime.finish();
+        keeping.as_mut().and_then(highwater_dataflow::runtime::Keeping::poll)
+    }
+}
