@@ -80,6 +80,18 @@ impl<K: Hash + Eq + Clone, S: Default> Keyed<K, S> {
         mut each: impl FnMut(u32, &K, &mut S, &mut dyn Iterator<Item = (&D, isize)>),
     ) {
         let mut order = std::mem::take(&mut self.order);
+        self.arrange(rows, &mut order);
+        for run in order.chunk_by(|a, b| a.0 == b.0) {
+            let slot = run[0].0;
+            let entry = &mut self.slots[slot as usize];
+            let key = entry.key.as_ref().expect("a slot with rows has a key");
+            each(slot, key, &mut entry.state, &mut in_order(rows, run));
+        }
+        self.order = order;
+    }
+
+    /// The rows' slots and places, sorted by slot, insertions first.
+    pub(crate) fn arrange<D>(&mut self, rows: &[Change<(K, D)>], order: &mut Vec<(u32, u32)>) {
         order.clear();
         assert!(rows.len() < RETRACTION as usize, "an epoch holds fewer than 2^31 rows");
         for (at, ((key, _), _, diff)) in rows.iter().enumerate() {
@@ -87,17 +99,6 @@ impl<K: Hash + Eq + Clone, S: Default> Keyed<K, S> {
             order.push((self.slot(key), rank | at as u32));
         }
         order.sort_unstable();
-        for run in order.chunk_by(|a, b| a.0 == b.0) {
-            let slot = run[0].0;
-            let entry = &mut self.slots[slot as usize];
-            let key = entry.key.as_ref().expect("a slot with rows has a key");
-            let mut changes = run.iter().map(|&(_, at)| {
-                let ((_, row), _, diff) = &rows[(at & !RETRACTION) as usize];
-                (row, *diff)
-            });
-            each(slot, key, &mut entry.state, &mut changes);
-        }
-        self.order = order;
     }
 
     /// The key and state in `slot`.
@@ -154,4 +155,24 @@ impl<K: Hash + Eq + Clone, S: Default> Keyed<K, S> {
             self.free.push(slot);
         }
     }
+}
+
+/// The rows of `slot` in an order made by [`Keyed::arrange`]; slots are asked for in ascending order, `from` remembers
+/// how far.
+pub(crate) fn run_of<'o>(order: &'o [(u32, u32)], from: &mut usize, slot: u32) -> &'o [(u32, u32)] {
+    let rest = &order[*from..];
+    let run = &rest[..rest.iter().take_while(|(of, _)| *of == slot).count()];
+    *from += run.len();
+    run
+}
+
+/// The rows of a run, each with its difference.
+pub(crate) fn in_order<'r, K, D>(
+    rows: &'r [Change<(K, D)>],
+    run: &'r [(u32, u32)],
+) -> impl Iterator<Item = (&'r D, isize)> + Clone {
+    run.iter().map(|&(_, at)| {
+        let ((_, row), _, diff) = &rows[(at & !RETRACTION) as usize];
+        (row, *diff)
+    })
 }

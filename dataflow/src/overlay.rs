@@ -7,7 +7,7 @@
 use crate::Datum;
 use crate::closed::{closed2, route};
 use crate::diff::difference;
-use crate::keyed::Keyed;
+use crate::keyed::{Keyed, in_order, run_of};
 use crate::multiset::put;
 use crate::table::Table;
 use crate::time::{BEGINNING, EventTime, FOREVER, Millis, Point, Span};
@@ -60,9 +60,8 @@ impl<'s, K: Datum, A: Datum> Table<'s, (K, Point<A>)> {
         class: impl Fn(&C) -> R + 'static,
     ) -> Overlay<'s, K, C> {
         let (mut old, mut new) = (Vec::new(), Vec::new());
-        let mut due = Vec::new();
-        let mut touched: Vec<(u32, EventTime)> = Vec::new();
-        let mut said: Vec<(u32, Revision)> = Vec::new();
+        let (mut by_point, mut by_span) = (Vec::new(), Vec::new());
+        let (mut touched, mut said) = (Vec::new(), Vec::new());
         let (segments, revisions) = closed2(
             self,
             |(key, _)| route(key),
@@ -72,83 +71,80 @@ impl<'s, K: Datum, A: Datum> Table<'s, (K, Point<A>)> {
             Keyed::<K, Track<A, B, C>>::new(),
             move |tracks, now, points, spans, out, revised| {
                 let judging = Judging { judge: &judge, class: &class };
+                tracks.arrange(points, &mut by_point);
+                tracks.arrange(spans, &mut by_span);
                 touched.clear();
-                // First note where each key changes, while its old history can still be told.
-                tracks.group(points, |slot, _, _, rows| {
-                    let at = rows.map(|(point, _)| point.at).min().unwrap_or(FOREVER);
-                    touched.push((slot, at));
-                });
-                tracks.group(spans, |slot, _, _, rows| {
-                    touched.push((slot, first_edge(rows)));
-                });
-                due.clear();
-                tracks.due(now.watermark, &mut due);
-                touched.extend(due.iter().map(|&slot| (slot, FOREVER)));
+                tracks.due(now.watermark, &mut touched);
+                touched.extend(by_point.iter().chain(&by_span).map(|&(slot, _)| slot));
                 touched.sort_unstable();
-                touched.dedup_by_key(|(slot, _)| *slot);
+                touched.dedup();
+                let (mut points_done, mut spans_done) = (0, 0);
+                for &slot in &touched {
+                    let points = in_order(points, run_of(&by_point, &mut points_done, slot));
+                    let spans = in_order(spans, run_of(&by_span, &mut spans_done, slot));
+                    let (key, track) = tracks.get(slot);
 
-                old.clear();
-                let mut ranges = Vec::with_capacity(touched.len());
-                for &(slot, at) in &touched {
-                    let (_, track) = tracks.get(slot);
-                    let begin = old.len();
-                    let changed = at.min(track.present.saturating_add(1));
+                    old.clear();
+                    let first = points.clone().map(|(point, _)| point.at);
+                    let first = first.chain(spans.clone().map(|(span, _)| span.from)).min();
+                    let changed = first.unwrap_or(FOREVER).min(track.present.saturating_add(1));
                     let from = track.boundary_before(changed);
                     // Nearly always the change lies within what is open: told before, and where it comes from is known.
-                    let tail =
-                        track.tail.clone().filter(|tail| tail.from <= from && tail.from < changed);
+                    let tail = track.tail.take();
+                    let tail = tail.filter(|tail| tail.from <= from && tail.from < changed);
                     if let Some(tail) = &tail {
                         old.push(tail.clone());
                     } else {
                         track.tell(from, None, track.present, &judging, &mut old);
                     }
-                    ranges.push((begin, from, tail));
-                }
-                said.clear();
-                tracks.group(points, |slot, _, track, rows| {
-                    for (point, diff) in rows {
+
+                    said.clear();
+                    for (point, diff) in points {
                         if diff > 0 {
-                            said.push((slot, Revision { at: point.at, seq: point.seq }));
+                            said.push(Revision { at: point.at, seq: point.seq });
                         }
                         put(&mut track.points, point, diff);
                     }
-                });
-                tracks.group(spans, |slot, _, track, rows| {
-                    for (span, diff) in rows {
+                    for (span, diff) in spans.clone() {
                         if diff > 0 {
-                            said.push((slot, Revision { at: span.from, seq: span.seq }));
+                            said.push(Revision { at: span.from, seq: span.seq });
                         }
                         put(&mut track.spans, span, diff);
                     }
-                });
-                said.sort_unstable();
-                for (i, &(slot, _)) in touched.iter().enumerate() {
-                    let (begin, from, tail) = (ranges[i].0, ranges[i].1, ranges[i].2.take());
-                    let end = ranges.get(i + 1).map_or(old.len(), |(next, _, _)| *next);
-                    let (key, track) = tracks.get(slot);
+                    if spans.count() > 0 {
+                        track.cover();
+                    }
+                    said.sort_unstable();
+
+                    new.clear();
                     let told_to = track.present;
                     track.present = track.present.max(now.watermark).max(track.latest());
-                    new.clear();
                     track.tell(from, tail, track.present, &judging, &mut new);
                     track.tail = new.last().filter(|last| last.to == FOREVER).cloned();
                     // An open segment was a promise for others to count on: what ends its class revises that too.
                     let class = |segments: &[Segment<C>]| {
                         segments.last().map(|last| (judging.class)(&last.value))
                     };
-                    let turned = class(&old[begin..end]) != class(&new);
-                    let first = said.partition_point(|(of, _)| *of < slot);
-                    for (_, revision) in said[first..].iter().take_while(|(of, _)| *of == slot) {
+                    let turned = class(&old) != class(&new);
+                    for revision in said.drain(..) {
                         if turned || revision.at < told_to {
-                            revised.give((key.clone(), revision.clone()), 1);
+                            revised.give((key.clone(), revision), 1);
                         }
                     }
-                    difference(&old[begin..end], &new, |segment, diff| {
+                    difference(&old, &new, |segment, diff| {
                         out.give((key.clone(), segment), diff);
                     });
-                    track.forget(now.watermark.saturating_sub(horizon), &judging);
-                    let wake = track.next_edge(track.present);
-                    let shrink = track.second_boundary().saturating_add(horizon);
-                    tracks.wake(slot, wake.min(shrink.saturating_add(SHRINK_SLACK)));
+
+                    if track.shrink_at <= now.watermark {
+                        track.forget(now.watermark.saturating_sub(horizon), &judging);
+                        track.shrink_at = FOREVER;
+                    }
+                    if track.shrink_at == FOREVER {
+                        let second = track.second_boundary().saturating_add(horizon);
+                        track.shrink_at = second.saturating_add(SHRINK_SLACK);
+                    }
+                    let wake = track.next_edge(track.present).min(track.shrink_at);
+                    tracks.wake(slot, wake);
                 }
             },
         );
@@ -158,11 +154,6 @@ impl<'s, K: Datum, A: Datum> Table<'s, (K, Point<A>)> {
 
 /// State past the horizon may stay this long, so that it is dropped in bulk.
 const SHRINK_SLACK: Millis = 15 * 60_000;
-
-/// The earliest instant at which a set of span changes makes a difference.
-fn first_edge<B: Datum>(rows: &mut dyn Iterator<Item = (&Span<B>, isize)>) -> EventTime {
-    rows.map(|(span, _)| span.from).min().unwrap_or(FOREVER)
-}
 
 struct Judging<'f, J, L> {
     judge: &'f J,
@@ -176,6 +167,8 @@ struct Track<A, B, C> {
     points: Vec<(Point<A>, isize)>,
     /// Sorted by `(from, to, value)`, with copies.
     spans: Vec<(Span<B>, isize)>,
+    /// What the spans amount to, by instant; made anew whenever they change.
+    edges: Vec<Edge>,
     /// What has been told reaches up to here: the key's present.
     present: EventTime,
     /// The open segment as told last.
@@ -183,6 +176,17 @@ struct Track<A, B, C> {
     /// Nothing changes any more before the floor; the segment that was in progress there.
     floor: EventTime,
     floor_run: Option<Segment<C>>,
+    /// The watermark at which enough lies behind the horizon to be dropped; `FOREVER` if that is not known.
+    shrink_at: EventTime,
+}
+
+/// An instant at which spans begin or end, and what holds from there to the next.
+struct Edge {
+    at: EventTime,
+    /// The greatest journal position among those spans.
+    seq: u64,
+    /// Index of the span in force from here on: of several the one that starts last.
+    span: Option<u32>,
 }
 
 impl<A, B, C> Default for Track<A, B, C> {
@@ -190,10 +194,12 @@ impl<A, B, C> Default for Track<A, B, C> {
         Track {
             points: Vec::new(),
             spans: Vec::new(),
+            edges: Vec::new(),
             present: BEGINNING,
             tail: None,
             floor: BEGINNING,
             floor_run: None,
+            shrink_at: FOREVER,
         }
     }
 }
@@ -205,36 +211,62 @@ impl<A: Datum, B: Datum, C: Datum> Track<A, B, C> {
 
     /// The point in force at `at`.
     fn in_force(&self, at: EventTime) -> Option<&Point<A>> {
-        let after = self.points.partition_point(|(point, _)| point.at <= at);
+        let after = upto(&self.points, |(point, _)| point.at <= at);
         Some(&self.points[after.checked_sub(1)?].0)
     }
 
-    /// The span in force at `at`: of several the one that starts last.
-    fn covering(&self, at: EventTime) -> Option<&Span<B>> {
-        let before = self.spans.partition_point(|(span, _)| span.from <= at);
-        self.spans[..before].iter().rev().map(|(span, _)| span).find(|span| span.to > at)
+    /// Works out the edges of the spans, which have changed.
+    fn cover(&mut self) {
+        self.edges.clear();
+        for (span, _) in &self.spans {
+            self.edges.push(Edge { at: span.from, seq: span.seq, span: None });
+            self.edges.push(Edge { at: span.to, seq: span.seq, span: None });
+        }
+        self.edges.sort_unstable_by_key(|edge| (edge.at, std::cmp::Reverse(edge.seq)));
+        self.edges.dedup_by_key(|edge| edge.at);
+        let mut active: Vec<u32> = Vec::new();
+        let mut next = 0;
+        for edge in &mut self.edges {
+            active.retain(|&index| self.spans[index as usize].0.to > edge.at);
+            while let Some((span, _)) = self.spans.get(next).filter(|(s, _)| s.from <= edge.at) {
+                if span.to > edge.at {
+                    active.push(next as u32);
+                }
+                next += 1;
+            }
+            edge.span = active.last().copied();
+        }
     }
 
-    fn edges(&self) -> impl Iterator<Item = (EventTime, u64)> + '_ {
-        self.spans.iter().flat_map(|(span, _)| [(span.from, span.seq), (span.to, span.seq)])
+    /// The last edge at or before `at`.
+    fn edge(&self, at: EventTime) -> Option<&Edge> {
+        let after = self.edges.partition_point(|edge| edge.at <= at);
+        Some(&self.edges[after.checked_sub(1)?])
+    }
+
+    /// The span in force at `at`.
+    fn covering(&self, at: EventTime) -> Option<&Span<B>> {
+        Some(&self.spans[self.edge(at)?.span? as usize].0)
     }
 
     fn next_edge(&self, after: EventTime) -> EventTime {
-        self.edges().map(|(at, _)| at).filter(|&at| at > after).min().unwrap_or(FOREVER)
+        let next = self.edges.partition_point(|edge| edge.at <= after);
+        self.edges.get(next).map_or(FOREVER, |edge| edge.at)
     }
 
     fn next_boundary(&self, after: EventTime) -> EventTime {
-        let next = self.points.partition_point(|(point, _)| point.at <= after);
+        let next = upto(&self.points, |(point, _)| point.at <= after);
         let point = self.points.get(next).map_or(FOREVER, |(point, _)| point.at);
         point.min(self.next_edge(after))
     }
 
     /// The last boundary before `at`; the floor if there is none after it.
     fn boundary_before(&self, at: EventTime) -> EventTime {
-        let points = self.points.partition_point(|(point, _)| point.at < at);
+        let points = upto(&self.points, |(point, _)| point.at < at);
         let point = points.checked_sub(1).map_or(BEGINNING, |i| self.points[i].0.at);
-        let edges = self.edges().map(|(edge, _)| edge).filter(|&edge| edge < at);
-        point.max(edges.max().unwrap_or(BEGINNING)).max(self.floor)
+        let edges = self.edges.partition_point(|edge| edge.at < at);
+        let edge = edges.checked_sub(1).map_or(BEGINNING, |i| self.edges[i].at);
+        point.max(edge).max(self.floor)
     }
 
     fn second_boundary(&self) -> EventTime {
@@ -258,7 +290,7 @@ impl<A: Datum, B: Datum, C: Datum> Track<A, B, C> {
         match self.in_force(at) {
             Some(point) if point.at == at => point.seq,
             point => {
-                let edge = self.edges().filter(|&(edge, _)| edge <= at).max();
+                let edge = self.edge(at).map(|edge| (edge.at, edge.seq));
                 match (point, edge) {
                     (Some(point), Some((edge, seq))) => {
                         if edge > point.at {
@@ -336,7 +368,12 @@ impl<A: Datum, B: Datum, C: Datum> Track<A, B, C> {
         L: Fn(&C) -> R,
         R: PartialEq,
     {
-        let mut at = if from == BEGINNING { self.first_boundary() } else { from };
+        let mut at = match &open {
+            // In progress there, and as it was.
+            Some(_) => self.next_boundary(from),
+            None if from == BEGINNING => self.first_boundary(),
+            None => from,
+        };
         let mut first = open.is_none();
         while at <= present && at < FOREVER {
             let value = self.value(at, judging);
@@ -382,5 +419,19 @@ impl<A: Datum, B: Datum, C: Datum> Track<A, B, C> {
         let kept = self.points.partition_point(|(point, _)| point.at <= floor);
         self.points.drain(..kept.saturating_sub(1));
         self.spans.retain(|(span, _)| span.to > floor);
+        self.cover();
     }
+}
+
+/// As `partition_point`, quick where the answer lies near the end.
+fn upto<T>(rows: &[T], before: impl Fn(&T) -> bool) -> usize {
+    let (mut end, mut step) = (rows.len(), 1);
+    while end > 0 {
+        let probe = end.saturating_sub(step);
+        if before(&rows[probe]) {
+            return probe + 1 + rows[probe + 1..end].partition_point(before);
+        }
+        (end, step) = (probe, step * 2);
+    }
+    0
 }
