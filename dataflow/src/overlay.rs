@@ -181,6 +181,7 @@ struct Track<A, B, C> {
 }
 
 /// An instant at which spans begin or end, and what holds from there to the next.
+#[derive(Serialize, Deserialize)]
 struct Edge {
     at: EventTime,
     /// The greatest journal position among those spans.
