@@ -1,6 +1,7 @@
 //! The one integration binary: what must hold of the repository and of the program as a whole.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod acceptance;
 mod bank;
 mod crash;
 mod oracle;

@@ -28,6 +28,7 @@ mod slices;
 pub mod table;
 pub mod testing;
 pub mod time;
+pub mod timed;
 mod unfold;
 pub mod view;
 pub mod watermark;
@@ -47,6 +48,7 @@ pub use runtime::{Batch, Options, Runtime};
 pub use signal::{PartitionId, Signal};
 pub use table::Table;
 pub use time::{BEGINNING, Epoch, EventTime, FOREVER, Millis, Point, Span};
+pub use timed::Timed;
 pub use unfold::Reach;
 pub use window::{
     Accumulation, Behavior, LateElement, LateReason, Pane, PaneInfo, Panes, RowStatus,

@@ -7,6 +7,7 @@ pub mod adherence_now;
 pub mod attribution;
 pub mod contacts;
 pub mod dead_letters;
+pub mod forecast;
 pub mod input;
 pub mod late_events;
 pub mod measured;
