@@ -4,20 +4,23 @@
 //! containers and workers, the logic sees every change of an epoch together, so that a `-3` is never seen without
 //! its `+4`. Logic must not depend on the order of rows within an epoch.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash};
+use std::rc::Rc;
 
 use rustc_hash::FxBuildHasher;
-use std::hash::BuildHasher;
 use timely::container::CapacityContainerBuilder;
-use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::{Capability, InputCapability};
 use timely::progress::frontier::MutableAntichain;
+use timely::progress::operate::FrontierInterest;
 
 use crate::Datum;
 use crate::keep::{State, put, take};
+use crate::rows::{Deliver, gather};
 use crate::table::{Change, Table};
 use crate::time::{BEGINNING, Epoch, EventTime};
 
@@ -52,21 +55,22 @@ impl<D> Out<D> {
     }
 }
 
+/// The right to answer at an epoch, on either output.
+type Capabilities = [Capability<Epoch>; 2];
+
 /// Rows by epoch, each epoch with the capabilities to answer at it.
 struct Stash<D> {
-    waiting: BTreeMap<Epoch, (Vec<Capability<Epoch>>, Vec<D>)>,
+    waiting: BTreeMap<Epoch, (Capabilities, Vec<D>)>,
+}
+
+impl<D> Default for Stash<D> {
+    fn default() -> Self {
+        Stash { waiting: BTreeMap::new() }
+    }
 }
 
 impl<D> Stash<D> {
-    fn new() -> Self {
-        Stash { waiting: BTreeMap::new() }
-    }
-
-    fn at(
-        &mut self,
-        epoch: Epoch,
-        capabilities: impl FnOnce() -> Vec<Capability<Epoch>>,
-    ) -> &mut Vec<D> {
+    fn at(&mut self, epoch: Epoch, capabilities: impl FnOnce() -> Capabilities) -> &mut Vec<D> {
         &mut self.waiting.entry(epoch).or_insert_with(|| (capabilities(), Vec::new())).1
     }
 
@@ -74,8 +78,11 @@ impl<D> Stash<D> {
         self.waiting.keys().next().copied()
     }
 
-    fn take(&mut self, epoch: Epoch) -> Option<(Vec<Capability<Epoch>>, Vec<D>)> {
-        self.waiting.remove(&epoch)
+    /// The rows of `epoch`; their capabilities replace those found so far.
+    fn take(&mut self, epoch: Epoch, capabilities: &mut Option<Capabilities>) -> Vec<D> {
+        let Some((theirs, rows)) = self.waiting.remove(&epoch) else { return Vec::new() };
+        *capabilities = Some(theirs);
+        rows
     }
 }
 
@@ -83,7 +90,7 @@ impl<D> Stash<Change<D>> {
     /// Files the rows of a message, whose own epochs may lie after the message's.
     fn file(&mut self, cap: &InputCapability<Epoch>, rows: &mut Vec<Change<D>>) {
         let Some(&(_, first, _)) = rows.first() else { return };
-        let capabilities = |epoch| move || vec![cap.delayed(&epoch, 0), cap.delayed(&epoch, 1)];
+        let capabilities = |epoch| move || [cap.delayed(&epoch, 0), cap.delayed(&epoch, 1)];
         if rows.iter().all(|(_, epoch, _)| *epoch == first) {
             let stash = self.at(first, capabilities(first));
             if stash.is_empty() {
@@ -203,83 +210,108 @@ where
     T: State,
     KB: Fn(&B) -> u64 + 'static,
 {
+    let kept = left.watermarks.keeper.keep(name, Held { watermark: BEGINNING, state });
+    let turn = move |epoch,
+                     marks: &[EventTime],
+                     lefts: &mut _,
+                     rights: &mut _,
+                     out: &mut _,
+                     side: &mut _| {
+        kept.before(epoch);
+        let held = &mut *kept.state.borrow_mut();
+        let to = marks.iter().copied().fold(held.watermark, EventTime::max);
+        let advanced = to > held.watermark;
+        held.watermark = to;
+        let now = Now { epoch, watermark: to, advanced };
+        logic(&mut held.state, now, lefts, rights, out, side);
+    };
+    let left_key: Key<A> = Box::new(left_key);
+    let right = right.map(|(table, key)| (table, Box::new(key) as Key<B>));
+    in_turns(left, left_key, right, name, Box::new(turn))
+}
+
+type Key<D> = Box<dyn Fn(&D) -> u64>;
+
+/// What an operator does at a closed epoch: given how the watermark advanced in it and the changes of both inputs.
+type Turn<A, B, O, S> = Box<
+    dyn FnMut(
+        Epoch,
+        &[EventTime],
+        &mut Vec<Change<A>>,
+        &mut Vec<Change<B>>,
+        &mut Out<O>,
+        &mut Out<S>,
+    ),
+>;
+
+/// The operator but for what sets one apart from others of the same types: compiled once for all of them.
+fn in_turns<'s, A: Datum, B: Datum, O: Datum, S: Datum>(
+    left: Table<'s, A>,
+    left_key: Key<A>,
+    right: Option<(Table<'s, B>, Key<B>)>,
+    name: &str,
+    mut turn: Turn<A, B, O, S>,
+) -> (Table<'s, O>, Table<'s, S>) {
     let scope = left.scope();
     let watermarks = left.watermarks.clone();
-    let mut builder = OperatorBuilder::new(name.to_owned(), scope);
+    let mut builder = OperatorBuilder::new(name.to_owned(), scope.clone());
 
+    let marks: Rc<RefCell<Stash<EventTime>>> = Rc::default();
+    let lefts: Rc<RefCell<Stash<Change<A>>>> = Rc::default();
+    let rights: Rc<RefCell<Stash<Change<B>>>> = Rc::default();
     let mut marks_in = builder.new_input(watermarks.stream.clone(), Pipeline);
-    let mut left_in =
-        builder.new_input(left.changes, Exchange::new(move |c: &Change<A>| left_key(&c.0)));
+    let stash = Rc::clone(&lefts);
+    let file: Deliver<A> = Box::new(move |cap, rows| stash.borrow_mut().file(cap, rows));
+    let mut left_in = gather(&left.rows, left_key, scope.clone(), &mut builder, file);
     let mut right_in = right.map(|(table, key)| {
-        builder.new_input(table.changes, Exchange::new(move |c: &Change<B>| key(&c.0)))
+        let stash = Rc::clone(&rights);
+        let file: Deliver<B> = Box::new(move |cap, rows| stash.borrow_mut().file(cap, rows));
+        gather(&table.rows, key, scope, &mut builder, file)
     });
+    for input in 0..builder.shape().inputs() {
+        // Without rows there is nothing to close.
+        builder.set_notify_for(input, FrontierInterest::IfCapability);
+    }
     let (main_out, main) = builder.new_output::<Vec<Change<O>>>();
     let (side_out, side) = builder.new_output::<Vec<Change<S>>>();
     let mut main_out: OutputBuilder<_, CapacityContainerBuilder<Vec<Change<O>>>> =
         OutputBuilder::from(main_out);
     let mut side_out: OutputBuilder<_, CapacityContainerBuilder<Vec<Change<S>>>> =
         OutputBuilder::from(side_out);
-
-    let mut marks: Stash<EventTime> = Stash::new();
-    let mut lefts: Stash<Change<A>> = Stash::new();
-    let mut rights: Stash<Change<B>> = Stash::new();
-    let kept = watermarks.keeper.keep(name, Held { watermark: BEGINNING, state });
     let (mut out, mut out_side) = (Out::new(), Out::new());
-    let (mut left_rows, mut right_rows) = (Vec::new(), Vec::new());
 
     builder.build(move |_initial| {
         move |frontiers: &[MutableAntichain<Epoch>]| {
             marks_in.for_each(|cap, data| {
-                marks.at(*cap.time(), || vec![cap.retain(0), cap.retain(1)]).append(data);
+                let both = || [cap.retain(0), cap.retain(1)];
+                marks.borrow_mut().at(*cap.time(), both).append(data);
             });
-            left_in.for_each(|cap, data| {
-                lefts.file(&cap, data);
-            });
+            left_in();
             if let Some(right_in) = &mut right_in {
-                right_in.for_each(|cap, data| {
-                    rights.file(&cap, data);
-                });
+                right_in();
             }
-            loop {
-                let first = [marks.first(), lefts.first(), rights.first()];
-                let Some(epoch) = first.into_iter().flatten().min() else { break };
+            let (marks, lefts) = (&mut *marks.borrow_mut(), &mut *lefts.borrow_mut());
+            let rights = &mut *rights.borrow_mut();
+            while let Some(epoch) =
+                [marks.first(), lefts.first(), rights.first()].into_iter().flatten().min()
+            {
                 if frontiers.iter().any(|frontier| frontier.less_equal(&epoch)) {
                     break;
                 }
-                kept.before(epoch);
-                let held = &mut *kept.state.borrow_mut();
                 let mut capabilities = None;
-                let mut advanced = false;
-                if let Some((caps, values)) = marks.take(epoch) {
-                    let to = values.into_iter().fold(held.watermark, EventTime::max);
-                    advanced = to > held.watermark;
-                    held.watermark = to;
-                    capabilities = Some(caps);
-                }
-                if let Some((caps, rows)) = lefts.take(epoch) {
-                    left_rows = rows;
-                    capabilities = Some(caps);
-                }
-                if let Some((caps, rows)) = rights.take(epoch) {
-                    right_rows = rows;
-                    capabilities = Some(caps);
-                }
-                let Some(capabilities) = capabilities else { continue };
+                let marks = marks.take(epoch, &mut capabilities);
+                let mut left_rows = lefts.take(epoch, &mut capabilities);
+                let mut right_rows = rights.take(epoch, &mut capabilities);
+                let [main, side] = capabilities.expect("what waits has capabilities");
                 (out.epoch, out_side.epoch) = (epoch, epoch);
-                let now = Now { epoch, watermark: held.watermark, advanced };
-                let (lefts, rights) = (&mut left_rows, &mut right_rows);
-                logic(&mut held.state, now, lefts, rights, &mut out, &mut out_side);
-                left_rows.clear();
-                right_rows.clear();
+                turn(epoch, &marks, &mut left_rows, &mut right_rows, &mut out, &mut out_side);
                 if !out.changes.is_empty() {
-                    let mut handle = main_out.activate();
-                    let mut session = handle.session(&capabilities[0]);
-                    session.give_iterator(out.changes.drain(..));
+                    main_out.activate().session(&main).give_container(&mut out.changes);
+                    out.changes.clear();
                 }
                 if !out_side.changes.is_empty() {
-                    let mut handle = side_out.activate();
-                    let mut session = handle.session(&capabilities[1]);
-                    session.give_iterator(out_side.changes.drain(..));
+                    side_out.activate().session(&side).give_container(&mut out_side.changes);
+                    out_side.changes.clear();
                 }
             }
         }

@@ -3,11 +3,10 @@
 use std::rc::Rc;
 
 use timely::dataflow::Stream;
-use timely::dataflow::channels::pact::Pipeline;
-use timely::dataflow::operators::Operator;
 use timely::dataflow::operators::rc::SharedStream;
 
 use crate::Datum;
+use crate::rows::Read;
 use crate::table::{Change, Table, Watermarks};
 use crate::time::Epoch;
 
@@ -20,38 +19,34 @@ pub struct Events<'s, E: Datum> {
 
 impl<'s, E: Datum> Events<'s, E> {
     pub(crate) fn new(table: Table<'s, E>) -> Self {
-        Events { batches: table.changes.shared(), watermarks: table.watermarks }
+        Events { batches: table.stream().shared(), watermarks: table.watermarks }
     }
 
     /// The events for which `pick` has an answer, as rows of their own.
-    pub fn select<D: Datum>(
-        &self,
-        name: &str,
-        pick: impl Fn(&E) -> Option<D> + 'static,
-    ) -> Table<'s, D> {
-        self.select_many(name, move |event, out| out.extend(pick(event)))
+    pub fn select<D: Datum>(&self, pick: impl Fn(&E) -> Option<D> + 'static) -> Table<'s, D> {
+        self.read(move |batch, out| {
+            let picked = batch.iter();
+            out.extend(picked.filter_map(|(row, epoch, diff)| Some((pick(row)?, *epoch, *diff))));
+        })
     }
 
     /// As [`Events::select`], any number of rows from each event.
-    pub fn select_many<D: Datum>(
-        &self,
-        name: &str,
-        pick: impl Fn(&E, &mut Vec<D>) + 'static,
-    ) -> Table<'s, D> {
-        let mut picked = Vec::new();
-        let changes = self.batches.clone().unary(Pipeline, name, move |_, _| {
-            move |input, output| {
-                input.for_each(|cap, batch| {
-                    let mut session = output.session(&cap);
-                    for (event, epoch, diff) in batch.iter() {
-                        pick(event, &mut picked);
-                        for row in picked.drain(..) {
-                            session.give((row, *epoch, *diff));
-                        }
-                    }
-                });
+    pub fn select_many<D: Datum>(&self, pick: impl Fn(&E, &mut Vec<D>) + 'static) -> Table<'s, D> {
+        self.read(move |batch, out| {
+            let mut picked = Vec::new();
+            for (event, epoch, diff) in batch {
+                pick(event, &mut picked);
+                out.extend(picked.drain(..).map(|row| (row, *epoch, *diff)));
             }
-        });
-        Table::new(changes, self.watermarks.clone())
+        })
+    }
+
+    fn read<D: Datum>(
+        &self,
+        read: impl Fn(&[Change<E>], &mut Vec<Change<D>>) + 'static,
+    ) -> Table<'s, D> {
+        let read = move |batch: &mut Rc<Vec<Change<E>>>, out: &mut Vec<Change<D>>| read(batch, out);
+        let rows = Read { batches: self.batches.clone(), read: Rc::new(read) };
+        Table::of(rows, self.watermarks.clone())
     }
 }

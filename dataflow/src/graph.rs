@@ -1,20 +1,23 @@
 //! The graph under construction: what comes in, and what is published.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use timely::dataflow::StreamVec;
-use timely::dataflow::channels::pact::{Exchange, Pipeline};
-use timely::dataflow::operators::{Operator, Probe, ToStream, probe};
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::ToStream;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::progress::frontier::MutableAntichain;
 
 use crate::Datum;
 use crate::alert::Notification;
 use crate::events::Events;
 use crate::keep::Keeper;
+use crate::rows::{Deliver, gather};
 use crate::signal::Signal;
-use crate::table::{Change, Table, Watermarks};
+use crate::table::{Change, Table};
 use crate::time::{Epoch, EventTime};
 use crate::view::{Changes, Commit, Row, Stamps, ViewRow};
 use crate::watermark::watermarks;
@@ -23,10 +26,16 @@ use crate::watermark::watermarks;
 pub struct Graph<'s, E: Datum> {
     input: Table<'s, E>,
     outbox: Rc<RefCell<BTreeMap<Epoch, Pending>>>,
-    closed: probe::Handle<Epoch>,
+    open_from: Vec<Rc<Cell<Epoch>>>,
     listeners: Vec<Listener>,
     /// Where the watermark stands before the first epoch.
     start: EventTime,
+}
+
+/// The first epoch at which something may still come; `Epoch::MAX` when the input has ended.
+fn first_open(frontiers: &[MutableAntichain<Epoch>]) -> Epoch {
+    let open = frontiers.iter().filter_map(|frontier| frontier.frontier().first().copied());
+    open.min().unwrap_or(Epoch::MAX)
 }
 
 /// Told of each closed epoch.
@@ -43,7 +52,7 @@ struct Pending {
 /// The far end of a finished graph, on the worker that owns the sinks.
 pub(crate) struct Outlet {
     outbox: Rc<RefCell<BTreeMap<Epoch, Pending>>>,
-    closed: probe::Handle<Epoch>,
+    open_from: Vec<Rc<Cell<Epoch>>>,
     watermark: RefCell<EventTime>,
     listeners: RefCell<Vec<Listener>>,
 }
@@ -55,14 +64,14 @@ impl<'s, E: Datum> Graph<'s, E> {
         keeper: &Keeper,
     ) -> Self {
         let (watermarks, start) = watermarks(signals, keeper);
-        let graph = Graph {
+        let mut graph = Graph {
             input: Table::new(events, watermarks),
             outbox: Rc::default(),
-            closed: probe::Handle::new(),
+            open_from: Vec::new(),
             listeners: Vec::new(),
             start,
         };
-        graph.follow(graph.input.watermarks.clone());
+        graph.follow();
         graph
     }
 
@@ -147,62 +156,66 @@ impl<'s, E: Datum> Graph<'s, E> {
         name: &str,
         mut take: impl FnMut(Epoch, &mut Vec<Change<D>>) + 'static,
     ) {
-        let mut waiting: BTreeMap<Epoch, Vec<Change<D>>> = BTreeMap::new();
-        table
-            .changes
-            .unary_frontier(Exchange::new(|_: &Change<D>| 0), name, move |_, _| {
-                move |(input, frontier),
-                      _output: &mut timely::dataflow::operators::generic::OutputBuilderSession<
-                    '_,
-                    Epoch,
-                    timely::container::CapacityContainerBuilder<Vec<()>>,
-                >| {
-                    input.for_each(|_, data| {
-                        // A message's rows may belong to later epochs than the message.
-                        for row in data.drain(..) {
-                            waiting.entry(row.1).or_default().push(row);
-                        }
-                    });
-                    while let Some(entry) = waiting.first_entry() {
-                        if frontier.less_equal(entry.key()) {
-                            break;
-                        }
-                        let (epoch, mut rows) = entry.remove_entry();
-                        differential_dataflow::consolidation::consolidate_updates(&mut rows);
-                        if !rows.is_empty() {
-                            take(epoch, &mut rows);
-                        }
+        let scope = table.scope();
+        let mut builder = OperatorBuilder::new(name.to_owned(), scope.clone());
+        let waiting: Rc<RefCell<BTreeMap<Epoch, Vec<Change<D>>>>> = Rc::default();
+        let came = Rc::clone(&waiting);
+        let file: Deliver<D> = Box::new(move |_, rows| {
+            let mut waiting = came.borrow_mut();
+            // A message's rows may belong to later epochs than the message.
+            for row in rows.drain(..) {
+                waiting.entry(row.1).or_default().push(row);
+            }
+        });
+        let mut pump = gather(&table.rows, |_| 0, scope, &mut builder, file);
+        let open = self.open_from();
+        builder.build(move |_| {
+            move |frontiers: &[MutableAntichain<Epoch>]| {
+                pump();
+                let from = first_open(frontiers);
+                let mut waiting = waiting.borrow_mut();
+                while let Some(entry) = waiting.first_entry().filter(|entry| *entry.key() < from) {
+                    let (epoch, mut rows) = entry.remove_entry();
+                    differential_dataflow::consolidation::consolidate_updates(&mut rows);
+                    if !rows.is_empty() {
+                        take(epoch, &mut rows);
                     }
                 }
-            })
-            .probe_with(&self.closed);
+                open.set(from);
+            }
+        });
     }
 
     /// Notes the watermark of every epoch in which it advances.
-    fn follow(&self, watermarks: Watermarks<'s>) {
+    fn follow(&mut self) {
         let outbox = Rc::clone(&self.outbox);
-        watermarks
-            .stream
-            .unary::<timely::container::CapacityContainerBuilder<Vec<()>>, _, _, _>(
-                Pipeline,
-                "Watermark sink",
-                move |_, _| {
-                    move |input, _output| {
-                        input.for_each(|cap, data| {
-                            let mut outbox = outbox.borrow_mut();
-                            let pending = outbox.entry(*cap.time()).or_default();
-                            pending.watermark = data.drain(..).max().max(pending.watermark);
-                        });
-                    }
-                },
-            )
-            .probe_with(&self.closed);
+        let open = self.open_from();
+        let marks = self.input.watermarks.stream.clone();
+        let mut builder = OperatorBuilder::new("Watermark sink".to_owned(), marks.scope());
+        let mut input = builder.new_input(marks, Pipeline);
+        builder.build(move |_| {
+            move |frontiers: &[MutableAntichain<Epoch>]| {
+                input.for_each(|cap, data| {
+                    let mut outbox = outbox.borrow_mut();
+                    let pending = outbox.entry(*cap.time()).or_default();
+                    pending.watermark = data.drain(..).max().max(pending.watermark);
+                });
+                open.set(first_open(frontiers));
+            }
+        });
+    }
+
+    /// Where a sink notes the first epoch that it has not finished with.
+    fn open_from(&mut self) -> Rc<Cell<Epoch>> {
+        let open = Rc::new(Cell::new(Epoch::MIN));
+        self.open_from.push(Rc::clone(&open));
+        open
     }
 
     pub(crate) fn finish(self) -> Outlet {
         Outlet {
             outbox: self.outbox,
-            closed: self.closed,
+            open_from: self.open_from,
             watermark: RefCell::new(self.start),
             listeners: RefCell::new(self.listeners),
         }
@@ -212,7 +225,7 @@ impl<'s, E: Datum> Graph<'s, E> {
 impl Outlet {
     /// Whether nothing more can be said at `epoch`.
     pub(crate) fn is_closed(&self, epoch: Epoch) -> bool {
-        !self.closed.less_equal(&epoch)
+        self.open_from.iter().all(|open| open.get() > epoch)
     }
 
     /// What `epoch`, closed, has to say; epochs are taken in order.

@@ -199,52 +199,54 @@ impl<D: Datum> Table<'_, D> {
         let rows: FxHashMap<D, isize> = FxHashMap::default();
         let handle = keeper.keep(name, rows);
         let mut waiting = std::collections::BTreeMap::new();
-        let Table { changes, watermarks } = self;
-        let changes = changes.unary_frontier::<CapacityContainerBuilder<Vec<Change<D>>>, _, _, _>(
-            Pipeline,
-            name,
-            move |initial, _| {
-                let mut first = keeper.resumed().map(|epoch| initial.delayed(&epoch));
-                move |(input, frontier), output| {
-                    if let Some(capability) = first.take() {
-                        let epoch = *capability.time();
-                        let rows = handle.state.borrow();
-                        let rows = rows.iter().map(|(row, copies)| (row.clone(), epoch, *copies));
-                        output.session(&capability).give_iterator(rows);
+        let watermarks = self.watermarks.clone();
+        let changes =
+            self.stream().unary_frontier::<CapacityContainerBuilder<Vec<Change<D>>>, _, _, _>(
+                Pipeline,
+                name,
+                move |initial, _| {
+                    let mut first = keeper.resumed().map(|epoch| initial.delayed(&epoch));
+                    move |(input, frontier), output| {
+                        if let Some(capability) = first.take() {
+                            let epoch = *capability.time();
+                            let rows = handle.state.borrow();
+                            let rows =
+                                rows.iter().map(|(row, copies)| (row.clone(), epoch, *copies));
+                            output.session(&capability).give_iterator(rows);
+                        }
+                        input.for_each(|cap, data| {
+                            for row in data.drain(..) {
+                                let epoch = row.1;
+                                let (_, rows) = waiting
+                                    .entry(epoch)
+                                    .or_insert_with(|| (cap.delayed(&epoch, 0), Vec::new()));
+                                rows.push(row);
+                            }
+                        });
+                        while let Some(entry) = waiting.first_entry() {
+                            let epoch = *entry.key();
+                            if frontier.less_equal(&epoch) {
+                                break;
+                            }
+                            let (capability, rows) = entry.remove();
+                            handle.before(epoch);
+                            let mut kept = handle.state.borrow_mut();
+                            for (row, _, diff) in &rows {
+                                add(&mut kept, row, *diff);
+                            }
+                            output.session(&capability).give_iterator(rows.into_iter());
+                        }
                     }
-                    input.for_each(|cap, data| {
-                        for row in data.drain(..) {
-                            let epoch = row.1;
-                            let (_, rows) = waiting
-                                .entry(epoch)
-                                .or_insert_with(|| (cap.delayed(&epoch, 0), Vec::new()));
-                            rows.push(row);
-                        }
-                    });
-                    while let Some(entry) = waiting.first_entry() {
-                        let epoch = *entry.key();
-                        if frontier.less_equal(&epoch) {
-                            break;
-                        }
-                        let (capability, rows) = entry.remove();
-                        handle.before(epoch);
-                        let mut kept = handle.state.borrow_mut();
-                        for (row, _, diff) in &rows {
-                            add(&mut kept, row, *diff);
-                        }
-                        output.session(&capability).give_iterator(rows.into_iter());
-                    }
-                }
-            },
-        );
+                },
+            );
         Table::new(changes, watermarks)
     }
 
     /// The table without what was said at the epoch that the graph goes on from: it had been said before.
     pub(crate) fn said(self) -> Self {
         let Some(resumed) = self.watermarks.keeper.resumed() else { return self };
-        let Table { changes, watermarks } = self;
-        let changes = changes.unary::<CapacityContainerBuilder<Vec<Change<D>>>, _, _, _>(
+        let watermarks = self.watermarks.clone();
+        let changes = self.stream().unary::<CapacityContainerBuilder<Vec<Change<D>>>, _, _, _>(
             Pipeline,
             "Said before",
             move |_, _| {

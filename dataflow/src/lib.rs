@@ -23,6 +23,7 @@ mod lookup;
 mod multiset;
 pub mod overlap;
 pub mod overlay;
+mod rows;
 pub mod runtime;
 pub mod sequence;
 pub mod signal;

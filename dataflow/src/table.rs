@@ -1,11 +1,14 @@
 //! Tables: the collections that queries are written over.
 
+use std::rc::Rc;
+
 use differential_dataflow::operators::{CountTotal, ThresholdTotal};
 use differential_dataflow::{AsCollection, VecCollection};
 use timely::dataflow::{Scope, StreamVec};
 
 use crate::Datum;
 use crate::keep::Keeper;
+use crate::rows::{self, Both, Rows, Said, Step};
 use crate::time::{Epoch, EventTime};
 
 /// A change to a table: a row, the epoch in which it changes, and by how many copies.
@@ -24,13 +27,13 @@ pub(crate) struct Watermarks<'s> {
 /// Every method is deterministic in the table's contents: the order in which rows arrived never shows. A fork is a
 /// visible `.clone()`. Stateful methods take a name, under which metrics and checkpoints know them.
 pub struct Table<'s, D: Datum> {
-    pub(crate) changes: StreamVec<'s, Epoch, Change<D>>,
+    pub(crate) rows: Rc<dyn Rows<'s, D> + 's>,
     pub(crate) watermarks: Watermarks<'s>,
 }
 
 impl<D: Datum> Clone for Table<'_, D> {
     fn clone(&self) -> Self {
-        Table { changes: self.changes.clone(), watermarks: self.watermarks.clone() }
+        Table { rows: Rc::clone(&self.rows), watermarks: self.watermarks.clone() }
     }
 }
 
@@ -39,15 +42,24 @@ impl<'s, D: Datum> Table<'s, D> {
         changes: StreamVec<'s, Epoch, Change<D>>,
         watermarks: Watermarks<'s>,
     ) -> Self {
-        Table { changes, watermarks }
+        Table::of(Said(changes), watermarks)
+    }
+
+    pub(crate) fn of(rows: impl Rows<'s, D> + 's, watermarks: Watermarks<'s>) -> Self {
+        Table { rows: Rc::new(rows), watermarks }
     }
 
     pub(crate) fn scope(&self) -> Scope<'s, Epoch> {
-        self.changes.scope()
+        self.watermarks.stream.scope()
+    }
+
+    /// The changes as a stream; the steps on the way become an operator.
+    pub(crate) fn stream(&self) -> StreamVec<'s, Epoch, Change<D>> {
+        rows::stream(&self.rows, self.scope())
     }
 
     fn collection(self) -> VecCollection<'s, Epoch, D, isize> {
-        self.changes.as_collection()
+        self.stream().as_collection()
     }
 
     fn lift<E: Datum>(
@@ -55,7 +67,15 @@ impl<'s, D: Datum> Table<'s, D> {
         f: impl FnOnce(VecCollection<'s, Epoch, D, isize>) -> VecCollection<'s, Epoch, E, isize>,
     ) -> Table<'s, E> {
         let watermarks = self.watermarks.clone();
-        Table { changes: f(self.collection()).inner, watermarks }
+        Table::new(f(self.collection()).inner, watermarks)
+    }
+
+    /// A step without state: it runs in whatever reads the table.
+    fn step<E: Datum>(
+        self,
+        step: impl Fn(&mut Vec<Change<D>>, &mut Vec<Change<E>>) + 'static,
+    ) -> Table<'s, E> {
+        Table::of(Step { of: self.rows, step: Rc::new(step) }, self.watermarks)
     }
 
     /// As `lift`, for operators with traces: they are filled again from the rows kept.
@@ -69,7 +89,9 @@ impl<'s, D: Datum> Table<'s, D> {
 
     /// Each row transformed.
     pub fn map<E: Datum>(self, f: impl Fn(D) -> E + 'static) -> Table<'s, E> {
-        self.lift(|c| c.map(f))
+        self.step(move |rows, out| {
+            out.extend(rows.drain(..).map(|(row, epoch, diff)| (f(row), epoch, diff)));
+        })
     }
 
     /// Each row transformed into any number of rows.
@@ -77,22 +99,32 @@ impl<'s, D: Datum> Table<'s, D> {
     where
         I: IntoIterator<Item = E>,
     {
-        self.lift(|c| c.flat_map(f))
+        self.step(move |rows, out| {
+            for (row, epoch, diff) in rows.drain(..) {
+                out.extend(f(row).into_iter().map(|row| (row, epoch, diff)));
+            }
+        })
     }
 
     /// The rows for which `keep` holds.
     pub fn filter(self, keep: impl Fn(&D) -> bool + 'static) -> Self {
-        self.lift(|c| c.filter(keep))
+        self.step(move |rows, out| {
+            rows.retain(|(row, _, _)| keep(row));
+            std::mem::swap(rows, out);
+        })
     }
 
     /// The rows of both.
     pub fn concat(self, other: Self) -> Self {
-        self.lift(|c| c.concat(other.collection()))
+        Table::of(Both(self.rows, other.rows), self.watermarks)
     }
 
     /// Every insertion a retraction and the other way round: `a.concat(b.negate())` is `a` without `b`.
     pub fn negate(self) -> Self {
-        self.lift(VecCollection::negate)
+        self.step(move |rows, out| {
+            rows.iter_mut().for_each(|(_, _, diff)| *diff = -*diff);
+            std::mem::swap(rows, out);
+        })
     }
 
     /// Changes that cancel within an epoch removed.
@@ -110,9 +142,12 @@ impl<'s, D: Datum> Table<'s, D> {
         self.trace("count", CountTotal::count_total)
     }
 
-    /// Calls `look` with every change: `(row, epoch, difference)`.
+    /// Calls `look` with every change, `(row, epoch, difference)`, for each reader of the table.
     pub fn inspect(self, look: impl Fn(&D, Epoch, isize) + 'static) -> Self {
-        self.lift(|c| c.inspect(move |(row, epoch, diff)| look(row, *epoch, *diff)))
+        self.step(move |rows, out| {
+            rows.iter().for_each(|(row, epoch, diff)| look(row, *epoch, *diff));
+            std::mem::swap(rows, out);
+        })
     }
 }
 

@@ -101,32 +101,32 @@ pub(crate) fn watermarks<'s>(
     let mut waiting = BTreeMap::new();
     let kept = keeper.keep("Watermark", Progress::default());
     let start = kept.state.borrow().watermark();
-    let stream = signals
-        .unary_frontier(Exchange::new(|_: &Signal| 0), "Watermark", move |_, _| {
-            move |(input, frontier), output| {
-                input.for_each(|cap, data| {
-                    let (_, signals) = waiting
-                        .entry(*cap.time())
-                        .or_insert_with(|| (cap.retain(0), Vec::<Signal>::new()));
-                    signals.append(data);
-                });
-                while let Some(entry) = waiting.first_entry() {
-                    if frontier.less_equal(entry.key()) {
-                        break;
-                    }
-                    let (epoch, (capability, signals)) = entry.remove_entry();
-                    kept.before(epoch);
-                    let mut progress = kept.state.borrow_mut();
-                    let ticked = signals.contains(&Signal::Tick);
-                    for signal in signals {
-                        progress.apply(signal);
-                    }
-                    if progress.advance().is_some() || ticked {
-                        output.session(&capability).give(progress.watermark());
-                    }
+    let stream = signals.unary_frontier(Exchange::new(|_: &Signal| 0), "Watermark", move |_, _| {
+        move |(input, frontier), output| {
+            input.for_each(|cap, data| {
+                let (_, signals) = waiting
+                    .entry(*cap.time())
+                    .or_insert_with(|| (cap.retain(0), Vec::<Signal>::new()));
+                signals.append(data);
+            });
+            while let Some(entry) = waiting.first_entry() {
+                if frontier.less_equal(entry.key()) {
+                    break;
+                }
+                let (epoch, (capability, signals)) = entry.remove_entry();
+                kept.before(epoch);
+                let mut progress = kept.state.borrow_mut();
+                let ticked = signals.contains(&Signal::Tick);
+                for signal in signals {
+                    progress.apply(signal);
+                }
+                if progress.advance().is_some() || ticked {
+                    output.session(&capability).give(progress.watermark());
                 }
             }
-        })
-        .broadcast();
+        }
+    });
+    // Alone, the first worker has nobody to tell.
+    let stream = if stream.scope().peers() > 1 { stream.broadcast() } else { stream };
     (Watermarks { stream, keeper: keeper.clone() }, start)
 }

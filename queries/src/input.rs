@@ -71,10 +71,9 @@ impl<'s> Inputs<'s> {
 
     fn pick<D: highwater_dataflow::Datum>(
         &self,
-        name: &str,
         pick: impl Fn(&Envelope) -> Option<D> + 'static,
     ) -> Table<'s, D> {
-        self.events.select(name, move |entry| match entry {
+        self.events.select(move |entry| match entry {
             Entry::Event(envelope) => pick(envelope),
             Entry::Rejected(_) => None,
         })
@@ -82,7 +81,7 @@ impl<'s> Inputs<'s> {
 
     /// `(Agent, state from then on)`, one row per state change.
     pub fn agent_states(&self) -> Table<'s, (AgentId, Point<AgentState>)> {
-        self.pick("agent states", |envelope| match &envelope.event {
+        self.pick(|envelope| match &envelope.event {
             Event::AgentStateChange(change) => Some((
                 change.agent.clone(),
                 Point { at: envelope.at, value: change.new, seq: envelope.seq },
@@ -93,7 +92,7 @@ impl<'s> Inputs<'s> {
 
     /// `(Agent, state from then on with the queue it names)`, one row per state change.
     pub fn agent_work(&self) -> Table<'s, (AgentId, Point<(AgentState, Option<QueueId>)>)> {
-        self.pick("agent work", |envelope| match &envelope.event {
+        self.pick(|envelope| match &envelope.event {
             Event::AgentStateChange(change) => Some((
                 change.agent.clone(),
                 Point {
@@ -108,7 +107,7 @@ impl<'s> Inputs<'s> {
 
     /// All events of contacts and of agents taking them, for [`crate::outcomes`].
     pub fn contact_events(&self) -> Table<'s, Envelope> {
-        self.pick("contact events", |envelope| match &envelope.event {
+        self.pick(|envelope| match &envelope.event {
             Event::ContactArrival(_) | Event::ContactComplete(_) | Event::ContactAbandoned(_) => {
                 Some(envelope.clone())
             }
@@ -125,7 +124,7 @@ impl<'s> Inputs<'s> {
 
     /// `(Queue, the ACD's latest snapshot)`, one row per snapshot.
     pub fn queue_updates(&self) -> Table<'s, (QueueId, Point<QueueUpdate>)> {
-        self.pick("queue updates", |envelope| match &envelope.event {
+        self.pick(|envelope| match &envelope.event {
             Event::QueueUpdate(update) => Some((
                 update.queue.clone(),
                 Point { at: envelope.at, value: update.clone(), seq: envelope.seq },
@@ -136,7 +135,7 @@ impl<'s> Inputs<'s> {
 
     /// `(Agent, profile from then on)`.
     pub fn agent_profiles(&self) -> Table<'s, (AgentId, Point<AgentProfile>)> {
-        self.pick("agent profiles", |envelope| match &envelope.event {
+        self.pick(|envelope| match &envelope.event {
             Event::AgentProfile(profile) => Some((
                 profile.agent.clone(),
                 Point { at: envelope.at, value: profile.clone(), seq: envelope.seq },
@@ -147,7 +146,7 @@ impl<'s> Inputs<'s> {
 
     /// `(Queue, profile from then on)`.
     pub fn queue_profiles(&self) -> Table<'s, (QueueId, Point<QueueProfile>)> {
-        self.pick("queue profiles", |envelope| match &envelope.event {
+        self.pick(|envelope| match &envelope.event {
             Event::QueueProfile(profile) => Some((
                 profile.queue.clone(),
                 Point { at: envelope.at, value: profile.clone(), seq: envelope.seq },
@@ -158,14 +157,12 @@ impl<'s> Inputs<'s> {
 
     /// Reference events as they are, for queries that need their own reading of them.
     pub fn reference(&self) -> Table<'s, Envelope> {
-        self.pick("reference data", |envelope| {
-            is_reference(&envelope.event).then(|| envelope.clone())
-        })
+        self.pick(|envelope| is_reference(&envelope.event).then(|| envelope.clone()))
     }
 
     /// Input that was no event.
     pub fn rejected(&self) -> Table<'s, Rejected> {
-        self.events.select("dead letters", |entry| match entry {
+        self.events.select(|entry| match entry {
             Entry::Rejected(rejected) => Some(rejected.clone()),
             Entry::Event(_) => None,
         })

@@ -82,7 +82,7 @@ impl Group for Interval {
 }
 
 fn intervals<'s>(graph: &mut Graph<'s, Input>, events: &Events<'s, Input>, answers: &Answers) {
-    let counted = events.select("contacts", |input| match &input.what {
+    let counted = events.select(|input| match &input.what {
         What::Arrival(queue) => {
             let one = Interval { volume: 1, ..Interval::default() };
             Some((queue.clone(), (input.at, one)))
@@ -114,7 +114,7 @@ fn intervals<'s>(graph: &mut Graph<'s, Input>, events: &Events<'s, Input>, answe
 }
 
 fn rolling<'s>(graph: &mut Graph<'s, Input>, events: &Events<'s, Input>, answers: &Answers) {
-    let arrivals = events.select("arrivals", |input| match &input.what {
+    let arrivals = events.select(|input| match &input.what {
         What::Arrival(queue) => Some((queue.clone(), (input.at, 1i64))),
         _ => None,
     });
@@ -164,7 +164,7 @@ fn adherence<'s>(
     answers: &Answers,
 ) {
     let (start, end) = (day.start, day.end);
-    let states = events.select("states", |input| match &input.what {
+    let states = events.select(|input| match &input.what {
         What::State(agent, state) => {
             Some((agent.clone(), Point { at: input.at, value: *state, seq: input.seq }))
         }
