@@ -20,6 +20,7 @@ impl<'s, K: Datum, V: Datum> Table<'s, (K, V)> {
         f: impl Fn(&K, &[V], bool, &mut Vec<O>) + 'static,
     ) -> Table<'s, O> {
         let (mut before, mut after) = (Vec::new(), Vec::new());
+        let mut net: Vec<(V, isize)> = Vec::new();
         let mut due = Vec::new();
         closed(
             self,
@@ -34,10 +35,13 @@ impl<'s, K: Datum, V: Datum> Table<'s, (K, V)> {
                     if !values.is_empty() {
                         f(key, values, false, &mut before);
                     }
-                    for (value, diff) in changes {
-                        match values.binary_search(value) {
+                    // What goes and comes again in one epoch stays.
+                    net.extend(changes.map(|(value, diff)| (value.clone(), diff)));
+                    differential_dataflow::consolidation::consolidate(&mut net);
+                    for (value, diff) in net.drain(..) {
+                        match values.binary_search(&value) {
                             Ok(at) if diff < 0 => drop(values.remove(at)),
-                            Err(at) if diff > 0 => values.insert(at, value.clone()),
+                            Err(at) if diff > 0 => values.insert(at, value),
                             _ => {}
                         }
                     }

@@ -106,7 +106,8 @@ impl<D: Datum> Table<'_, D> {
             pending.due(now.watermark, &mut changes);
             for (row, _, diff) in rows.drain(..) {
                 let (from, to) = active(&row);
-                if to <= now.watermark || to <= from {
+                // What never ends is there also when the input has ended.
+                if (to <= now.watermark && to < FOREVER) || to <= from {
                     continue;
                 }
                 if to < FOREVER {

@@ -116,6 +116,18 @@ impl<K: Hash + Eq + Clone, S: Default> Keyed<K, S> {
         }
     }
 
+    /// Every key and its state; those for which `keep` says no are forgotten.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&K, &mut S) -> bool) {
+        for at in 0..self.slots.len() {
+            let slot = &mut self.slots[at];
+            if let Some(key) = &slot.key
+                && !keep(key, &mut slot.state)
+            {
+                self.remove(at as u32);
+            }
+        }
+    }
+
     /// Asks for `slot` to be returned by [`Keyed::due`] once the watermark reaches `at`, unless an earlier wake-up is armed.
     pub(crate) fn wake(&mut self, slot: u32, at: EventTime) {
         let entry = &mut self.slots[slot as usize];

@@ -1,5 +1,6 @@
 //! The engine: Beam's model over differential collections. The only crate that names timely and differential.
 
+pub mod accrue;
 pub mod admit;
 pub mod alert;
 pub mod alerts;
@@ -37,6 +38,7 @@ pub mod view;
 pub mod watermark;
 pub mod window;
 
+pub use accrue::{Accrual, Accrued, Correction, Pace};
 pub use admit::{Admission, Horizons, Reason, Refused};
 pub use alert::{Incident, Notification, Step};
 pub use alerts::{AlertRow, AlertStatus, Alerts};

@@ -9,6 +9,7 @@ use highwater_model::{ActivityCode, AgentId, Name, SiteId, TeamId};
 use serde::{Deserialize, Serialize};
 
 use crate::adherence::{Judged, Status, schedule};
+use crate::adherence_time::working;
 use crate::input::Inputs;
 
 /// A row of `adherence_now`.
@@ -33,12 +34,17 @@ impl ViewRow for AdherenceNow {
         key: 1,
         columns: &[
             Column::text("agent_id", "the agent"),
-            Column::text("name", "as in the agent's profile"),
-            Column::text("team_id", "team now"),
-            Column::text("site_id", "site now"),
+            Column::text("name", "as in the agent's profile at the watermark"),
+            Column::text("team_id", "team, at the watermark"),
+            Column::text("site_id", "site, at the watermark"),
             Column::text("activity", "scheduled activity; null outside every shift"),
             Column::text("state", "actual state"),
             Column::text("status", "in, out, neutral, unscheduled, unknown or ignored"),
+            Column::text(
+                "impact",
+                "on the queues: positive (there instead of away), negative (away instead of there), \
+                 neutral or unknown",
+            ),
             Column::int("since_ms", "since when state and activity are these, ms UTC"),
             Column::int("status_since_ms", "since when the status is this, ms UTC"),
             Column::int("out_since_ms", "since when out of adherence, ms UTC; null unless out"),
@@ -57,12 +63,25 @@ impl ViewRow for AdherenceNow {
             self.judged.activity.as_ref().map(|activity| activity.0.clone()).into(),
             self.judged.state.name().into(),
             self.judged.status.name().into(),
+            impact(&self.judged).into(),
             self.since.into(),
             self.status_since.into(),
             out.then_some(self.status_since).into(),
             self.next.as_ref().map(|(code, _)| code.0.clone()).into(),
             self.next.as_ref().map(|(_, at)| *at).into(),
         ]);
+    }
+}
+
+/// What an agent's doing means to the queues, after Genesys Cloud: on queue during a break is positive, on break
+/// instead of on queue negative, a meeting instead of a training neutral.
+pub fn impact(judged: &Judged) -> &'static str {
+    let on_queue = judged.activity.as_ref().is_some_and(|activity| activity.as_str() == "on-queue");
+    match judged.status {
+        Status::Unknown => "unknown",
+        Status::Out if on_queue => "negative",
+        Status::Out | Status::Unscheduled if working(judged.state) => "positive",
+        _ => "neutral",
     }
 }
 
@@ -87,14 +106,17 @@ pub fn adherence_now<'s>(
         .map(|(agent, (_, at, code))| (agent, (at, code)))
         .reduce("soonest activity", |_, next, out| out.push((next[0].0.clone(), 1)));
 
-    let profile = input.agent_profiles().latest_per_key("profile now");
+    // As of the watermark: a move that is announced has not happened yet.
+    let profile = input
+        .roster()
+        .while_active("profile now", |(_, span)| (span.from, span.to))
+        .map_values(|_, span| span.value);
 
     adherence
         .segments
         .clone()
         .filter(|(_, segment)| segment.to == FOREVER)
         .lookup("adherence profile", profile, |agent, segment, profile| {
-            let profile = profile.map(|point| &point.value);
             let row = AdherenceNow {
                 agent: agent.clone(),
                 name: profile.and_then(|profile| profile.name.clone()),

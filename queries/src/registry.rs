@@ -11,8 +11,10 @@ use crate::late_events::{DuplicateCount, LateElements, LateEvent, late_elements}
 use crate::measured::{Measured, measured};
 use crate::settings::Settings;
 use crate::{
-    AdherenceNow, QueueInterval, QueueNow, QueueRolling, adherence_now, late_events,
-    queue_interval, queue_now, queue_rolling, team_drift,
+    AdherenceDay, AdherenceInterval, AdherenceNow, AgentSession, PayrollHours, PayrollLedger,
+    QueueInterval, QueueNow, QueueRolling, UnmappedState, adherence_interval, adherence_now,
+    agent_sessions, late_events, payroll_hours, queue_interval, queue_now, queue_rolling,
+    team_drift, unmapped_states,
 };
 
 /// What several queries share: computed once, forked where used.
@@ -46,6 +48,10 @@ pub const QUERIES: &[Query] = &[
     Query { name: "queue_rolling", views: &[QueueRolling::VIEW], publish: |g, s, o| g.publish(queue_rolling::queue_rolling(&s.measured, o).0) },
     Query { name: "queue_now", views: &[QueueNow::VIEW], publish: |g, s, o| g.publish(queue_now::queue_now(&s.input, s.outcomes.clone(), s.intervals.clone(), o)) },
     Query { name: "adherence_now", views: &[AdherenceNow::VIEW], publish: |g, s, _| g.publish(adherence_now::adherence_now(&s.input, &s.adherence)) },
+    Query { name: "adherence_interval", views: &[AdherenceInterval::VIEW, AdherenceDay::VIEW], publish: |g, s, o| adherence_interval::publish(g, &s.input, &s.adherence, o) },
+    Query { name: "unmapped_states", views: &[UnmappedState::VIEW], publish: |g, s, _| g.publish(unmapped_states::unmapped_states(&s.input, &s.adherence)) },
+    Query { name: "agent_sessions", views: &[AgentSession::VIEW], publish: |g, s, _| g.publish(agent_sessions::agent_sessions(&s.input)) },
+    Query { name: "payroll_hours", views: &[PayrollHours::VIEW, PayrollLedger::VIEW], publish: |g, s, o| payroll_hours::publish(g, &s.input, o) },
     Query { name: "dead_letters", views: &[Rejected::VIEW], publish: |g, s, _| g.publish(s.input.rejected()) },
     Query { name: "late_events", views: &[LateEvent::VIEW, DuplicateCount::VIEW], publish: |g, s, _| late_events::publish(g, &s.input) },
 ];

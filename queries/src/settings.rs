@@ -1,7 +1,11 @@
 //! What a deployment may choose about the queries; times in seconds.
 
+use std::collections::BTreeMap;
+
 use highwater_dataflow::window::Closed;
 use highwater_dataflow::{Horizons, Millis};
+use highwater_model::{AgentState, Name};
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use crate::attribution::{Attribute, Attribution};
@@ -29,6 +33,105 @@ pub struct Settings {
     /// In which interval contacts and their handling time count.
     pub attribution: Attribution,
     pub team_drift: DriftRule,
+    pub adherence: AdherenceSettings,
+    pub sites: SiteSettings,
+    pub payroll: PayrollSettings,
+}
+
+/// How adherence is measured.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdherenceSettings {
+    /// Exceptions of at most this length are excused, seconds. Default 0: none is.
+    pub grace_s: i64,
+    /// What a longer exception counts: `whole` of it, or only the `excess` over the grace. Default whole.
+    pub grace: Grace,
+    /// How often the rows of running intervals and days are told, seconds of event time. Default 60.
+    pub refresh_s: i64,
+}
+
+/// What an exception longer than the grace counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grace {
+    Whole,
+    Excess,
+}
+
+/// Where sites are in time: whose midnight ends their business day.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SiteSettings {
+    /// IANA time zone of sites that are not listed, and of agents without a site. Default UTC.
+    pub time_zone: Name,
+    /// IANA time zone by site id.
+    pub time_zones: BTreeMap<Name, Name>,
+}
+
+/// What is paid.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PayrollSettings {
+    /// States in which an agent is logged in and not paid. Default: lunch.
+    pub unpaid_states: Vec<Name>,
+}
+
+impl Default for AdherenceSettings {
+    fn default() -> Self {
+        AdherenceSettings { grace_s: 0, grace: Grace::Whole, refresh_s: 60 }
+    }
+}
+
+impl Default for SiteSettings {
+    fn default() -> Self {
+        SiteSettings { time_zone: "UTC".into(), time_zones: BTreeMap::new() }
+    }
+}
+
+impl Default for PayrollSettings {
+    fn default() -> Self {
+        PayrollSettings { unpaid_states: vec!["lunch".into()] }
+    }
+}
+
+impl SiteSettings {
+    /// The time zone of `site`.
+    pub fn zone_of(&self, site: Option<&str>) -> &Name {
+        site.and_then(|site| self.time_zones.get(site)).unwrap_or(&self.time_zone)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let sites = self.time_zones.iter().map(|(site, zone)| (format!("s.{site}"), zone));
+        for (key, zone) in sites.chain([(String::new(), &self.time_zone)]) {
+            if TimeZone::get(zone).is_err() {
+                return Err(format!(
+                    "queries.sites.time_zone{key} is \"{zone}\"; use an IANA name such as \
+                     \"Europe/Lisbon\""
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl PayrollSettings {
+    /// The states that are logged in and not paid.
+    pub fn unpaid(&self) -> Vec<AgentState> {
+        self.unpaid_states.iter().filter_map(|name| AgentState::parse(name)).collect()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        match self.unpaid_states.iter().find(|name| AgentState::parse(name).is_none()) {
+            None => Ok(()),
+            Some(name) => {
+                let known: Vec<_> = AgentState::ALL.iter().map(|state| state.name()).collect();
+                Err(format!(
+                    "queries.payroll.unpaid_states names \"{name}\"; use states of {}",
+                    known.join(", ")
+                ))
+            }
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -77,6 +180,9 @@ impl Default for Settings {
             empty_intervals: true,
             attribution: Attribution::default(),
             team_drift: DriftRule::default(),
+            adherence: AdherenceSettings::default(),
+            sites: SiteSettings::default(),
+            payroll: PayrollSettings::default(),
         }
     }
 }
@@ -104,6 +210,7 @@ impl Settings {
             ("rolling_every_s", self.rolling_every_s),
             ("correction_s", self.correction_s),
             ("dedup_s", self.dedup_s),
+            ("adherence.refresh_s", self.adherence.refresh_s),
         ];
         for (name, value) in positive {
             if value <= 0 {
@@ -127,6 +234,17 @@ impl Settings {
                         choose event, offered or completed"
                 .to_owned());
         }
+        if self.adherence.grace_s < 0 {
+            return Err("queries.adherence.grace_s must not be negative".to_owned());
+        }
+        let refresh_s = self.adherence.refresh_s;
+        if 900 % refresh_s != 0 {
+            return Err(format!(
+                "queries.adherence.refresh_s ({refresh_s}) must divide 900: days begin on a quarter of an hour"
+            ));
+        }
+        self.sites.check()?;
+        self.payroll.check()?;
         if self.team_drift.agents_out_min == 0 {
             return Err("queries.team_drift.agents_out_min must be at least 1".to_owned());
         }

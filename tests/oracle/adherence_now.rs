@@ -15,7 +15,9 @@ pub(crate) fn rows(
 ) -> Vec<Row> {
     let mut profiles: BTreeMap<&AgentId, (i64, &AgentProfile)> = BTreeMap::new();
     for envelope in known {
-        if let Event::AgentProfile(profile) = &envelope.event {
+        if let Event::AgentProfile(profile) = &envelope.event
+            && envelope.at <= watermark
+        {
             let this = (envelope.at, profile);
             let held = profiles.entry(&profile.agent).or_insert(this);
             *held = this.max(*held);
@@ -49,6 +51,7 @@ pub(crate) fn rows(
             text(now.activity.as_ref().map(|code| &code.0)),
             Value::Text(now.state.name().into()),
             Value::Text(now.status.into()),
+            Value::Text(impact(now).into()),
             Value::Int(now.from),
             Value::Int(now.since),
             if now.status == "out" { Value::Int(now.since) } else { Value::Null },
@@ -57,4 +60,16 @@ pub(crate) fn rows(
         ]);
     }
     rows
+}
+
+/// What it means to the queues that the agent is not doing what was planned.
+fn impact(now: &Stretch) -> &'static str {
+    let working = ["available", "on-call", "hold", "acw", "on-queue"].contains(&now.state.name());
+    let planned = now.activity.as_ref().map(ActivityCode::as_str);
+    match (now.status, planned) {
+        ("unknown", _) => "unknown",
+        ("out", Some("on-queue")) => "negative",
+        ("out" | "unscheduled", _) if working => "positive",
+        _ => "neutral",
+    }
 }

@@ -4,11 +4,15 @@
 //! dataflow, no definitions shared with the queries. Only the door, the watermark and windows that are final
 //! depend on the order in which epochs came, and carry that much over from one epoch to the next.
 
+pub(crate) mod accrual;
 pub(crate) mod adherence;
+pub(crate) mod adherence_interval;
 pub(crate) mod adherence_now;
+pub(crate) mod agent_sessions;
 pub(crate) mod contacts;
 pub(crate) mod dead_letters;
 pub(crate) mod late_events;
+pub(crate) mod payroll_hours;
 pub(crate) mod progress;
 pub(crate) mod queue_interval;
 pub(crate) mod queue_now;
@@ -16,6 +20,7 @@ pub(crate) mod queue_rolling;
 pub(crate) mod spent;
 pub(crate) mod sums;
 pub(crate) mod team_drift;
+pub(crate) mod unmapped_states;
 pub(crate) mod windows;
 
 use std::collections::BTreeMap;
@@ -56,6 +61,8 @@ pub(crate) struct Oracle {
     door: late_events::Door,
     intervals: queue_interval::Intervals,
     rolling: queue_rolling::Rolling,
+    adherence: adherence_interval::Adherence,
+    payroll: payroll_hours::Payroll,
 }
 
 impl Oracle {
@@ -66,6 +73,8 @@ impl Oracle {
             door: late_events::Door::new(settings),
             intervals: queue_interval::Intervals::new(settings),
             rolling: queue_rolling::Rolling::new(settings),
+            adherence: adherence_interval::Adherence::new(settings),
+            payroll: payroll_hours::Payroll::new(settings),
         }
     }
 
@@ -92,6 +101,14 @@ impl Oracle {
         put(&mut views, "late_elements", late);
         put(&mut views, "queue_rolling", self.rolling.rows(known, &told, before, watermark));
         put(&mut views, "adherence_now", adherence_now::rows(known, &histories, watermark));
+        let (intervals, days) = self.adherence.rows(known, &histories, watermark);
+        put(&mut views, "adherence_interval", intervals);
+        put(&mut views, "adherence_day", days);
+        put(&mut views, "unmapped_states", unmapped_states::rows(&histories));
+        put(&mut views, "agent_sessions", agent_sessions::rows(known));
+        let (hours, ledger) = self.payroll.rows(epoch.number, known, watermark);
+        put(&mut views, "payroll_hours", hours);
+        put(&mut views, "payroll_ledger", ledger);
         put(&mut views, "dead_letters", dead_letters::rows(&self.door.rejected));
         put(&mut views, "late_events", self.door.late_rows());
         put(&mut views, "duplicate_counts", self.door.duplicate_rows());
