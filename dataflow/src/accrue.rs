@@ -245,7 +245,9 @@ impl<M: Group + Datum> Account<M> {
         while let Some(instant) = instants.next() {
             let at = instant[0].0;
             let mut delta = M::zero();
-            instant.iter().for_each(|(_, change)| delta.add(change, 1));
+            for (_, change) in instant {
+                delta.add(change, 1);
+            }
             if at > told {
                 let ahead = self.ahead.entry(at).or_insert_with(M::zero);
                 ahead.add(&delta, 1);

@@ -5,7 +5,7 @@ use crate::testing::Bench;
 
 const PACE: Pace = Pace { every: 5, horizon: 40, reach: 1_000 };
 
-fn tens(_: &u64, at: EventTime) -> Window {
+fn tens(at: EventTime) -> Window {
     let start = at.div_euclid(10) * 10;
     Window { start, end: start + 10 }
 }
@@ -18,7 +18,7 @@ const FINAL: RowStatus = RowStatus::Final;
 
 fn bench(workers: usize) -> Bench<(u64, Span<i64>), Amount> {
     Bench::start(workers, |spans| {
-        let accrued = spans.accrue("time", PACE, tens, |rate| *rate);
+        let accrued = spans.accrue("time", PACE, |_, at| tens(at), |rate| *rate);
         accrued.rows.map(|(_, row)| (row.window.start, row.value, row.published, row.status))
     })
 }
@@ -107,7 +107,7 @@ fn overlapping_spans_add_up_and_nothing_leaves_no_row() {
 fn corrections_name_the_record_that_came() {
     let mut bench: Bench<(u64, Span<i64>), (EventTime, i64, i64, Option<u64>)> =
         Bench::start(1, |spans: Table<'_, (u64, Span<i64>)>| {
-            let accrued = spans.accrue("time", PACE, tens, |rate| *rate);
+            let accrued = spans.accrue("time", PACE, |_, at| tens(at), |rate| *rate);
             accrued.corrections.map(|(_, c)| (c.window.start, c.before, c.after, c.cause))
         });
     bench.add([span(3, FOREVER, 1)]);
