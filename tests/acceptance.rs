@@ -1,3 +1,6 @@
 //! Acceptance: what the domain's facts demand, a test for each, named after it.
 
+mod adherence;
+mod day;
 mod forecast;
+mod script;
