@@ -12,19 +12,25 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use highwater_dataflow::{Clock, Epoch, Kept};
+use highwater_dataflow::{Clock, Epoch, Kept, Millis};
 use highwater_ingest::checkpoint::{self, About, Checkpoint, Checkpoints, fingerprint};
 use highwater_ingest::journal::{self, Tip};
 use highwater_queries::Settings;
 use highwater_sinks::changelog::Position;
 use highwater_sinks::{Control, OpenViews};
-use tracing::warn;
+use tracing::{info, warn};
+
+use crate::base::Retention;
 
 /// Where checkpoints are and how often they are taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Keeping {
     pub(crate) dir: PathBuf,
     pub(crate) every: Duration,
+    /// Where what retention drops from the journal is folded into.
+    pub(crate) base_dir: PathBuf,
+    /// What the journal holds at least, ms of its clock.
+    pub(crate) retain_ms: Millis,
 }
 
 /// How often the views are asked whether they have reached a checkpoint's epoch.
@@ -112,6 +118,7 @@ pub(crate) struct Writer {
     pub(crate) journal_dir: PathBuf,
     pub(crate) control: Control,
     pub(crate) changelog: Option<Position>,
+    pub(crate) retention: Retention,
 }
 
 impl Writer {
@@ -122,6 +129,11 @@ impl Writer {
         let changelog = self.changelog.as_ref().and_then(Position::get);
         let about = About { definition: self.definition.clone(), epoch, seq, hash, changelog };
         self.store.write(&about, kept)?;
+        let dropped =
+            self.retention.look(&self.store).context("cannot let the journal's past go")?;
+        if dropped > 0 {
+            info!(segments = dropped, "journal trimmed");
+        }
         Ok(())
     }
 

@@ -25,7 +25,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Demo(Demo),
     Run(Run),
+    /// Tells what a configuration would do, and touches nothing.
     Check(Run),
+    /// Tells what a start with a configuration would change in the views: rows added, changed and removed.
+    Plan(Run),
     Replay(Replay),
     Views(Views),
     #[command(subcommand)]
@@ -78,16 +81,28 @@ pub(crate) struct Run {
 #[command(after_help = "Examples:\n  \
     highwater replay --source anonymous-bank calls_february.tsv --views feb.sqlite --interval 6m --closed right\n  \
     highwater replay --source file events.jsonl --views day.sqlite --query queue_interval\n  \
-    highwater views --db feb.sqlite queue_interval --limit 20")]
+    highwater views --db feb.sqlite queue_interval --limit 20\n\n\
+    A stretch of a deployment's own journal, beside the running service:\n  \
+    highwater replay --data data --from 2026-03-01T00:00:00Z --to 2026-03-02T00:00:00Z \\\n    \
+    --query queue_interval --into day.sqlite")]
 pub(crate) struct Replay {
     /// What the files are.
-    #[arg(long, value_enum)]
-    pub(crate) source: Recorded,
+    #[arg(long, value_enum, required_unless_present_any = ["from", "to"])]
+    pub(crate) source: Option<Recorded>,
+    /// From this instant of event time on, of the journal in --data or of --config.
+    #[arg(long, value_name = "TIME", conflicts_with = "source")]
+    pub(crate) from: Option<String>,
+    /// Up to this instant of event time; every row is final then.
+    #[arg(long, value_name = "TIME", conflicts_with = "source")]
+    pub(crate) to: Option<String>,
+    /// The configuration whose journal and queries are meant, instead of --data.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["source", "data"])]
+    pub(crate) config: Option<PathBuf>,
     /// The recordings, in the order of their times.
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present_any = ["from", "to"], value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// The view database to make, or to bring to what the recordings say.
-    #[arg(long, value_name = "DB")]
+    #[arg(long, value_name = "DB", visible_alias = "into")]
     pub(crate) views: PathBuf,
     /// Length of the intervals of queue_interval: 90s, 15m, 1h.
     #[arg(long, default_value = "15m", value_parser = seconds)]

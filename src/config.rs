@@ -62,6 +62,8 @@ pub(crate) struct Journal {
     pub(crate) quiet_delay_ms: u64,
     /// How often a checkpoint is taken, so that a restart need not replay, seconds; 300.
     pub(crate) checkpoint_s: u64,
+    /// Whole segments older than so many days go, once two checkpoints do not need them; 7.
+    pub(crate) retain_days: u32,
 }
 
 impl Default for Journal {
@@ -73,6 +75,7 @@ impl Default for Journal {
             idle_after_s: 5,
             quiet_delay_ms: 2_000,
             checkpoint_s: 300,
+            retain_days: 7,
         }
     }
 }

@@ -12,10 +12,10 @@ use std::thread::JoinHandle;
 use anyhow::{Context, Result, bail};
 use highwater_dataflow::latency::Latency;
 use highwater_dataflow::view::View;
-use highwater_dataflow::{Clock, Graph, Kept, Runtime};
+use highwater_dataflow::{Clock, Epoch, Graph, Kept, Runtime};
 use highwater_ingest::checkpoint::Checkpoints;
 use highwater_ingest::journal::{
-    Journal, JournalError, JournalWriter, Options as JournalOptions, Reader, Verify,
+    Disk, Journal, JournalError, JournalWriter, Options as JournalOptions, Reader, RealDisk, Verify,
 };
 use highwater_queries::{Entry, Settings, registry};
 use highwater_sinks::changelog::{Changelog, ChangelogConfig};
@@ -23,6 +23,7 @@ use highwater_sinks::channel::{Channel, Resolve};
 use highwater_sinks::{Control, Health, Listener, SinkWriter, Wiring};
 use tracing::{info, warn};
 
+use crate::base::{Beginning, Retention};
 use crate::checkpoints::{self, Keeping, Pace, Scribe, Wanted};
 use crate::feed::{self, Fed};
 
@@ -38,10 +39,17 @@ pub(crate) struct Parts {
     pub(crate) changelog: Option<ChangelogConfig>,
     pub(crate) channels: Vec<Box<dyn Channel>>,
     pub(crate) listeners: Vec<Box<dyn Listener>>,
+    /// The disk under journal and checkpoints: a test hands in one that fails.
+    pub(crate) disk: fn() -> Box<dyn Disk>,
     /// Where the engine keeps what a restart goes on from; `None`: a restart replays.
     pub(crate) checkpoints: Option<Keeping>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) latency: Arc<Latency>,
+}
+
+/// The disk as it is.
+pub(crate) fn real_disk() -> Box<dyn Disk> {
+    Box::new(RealDisk)
 }
 
 /// A running engine.
@@ -49,6 +57,8 @@ pub(crate) struct Engine {
     pub(crate) writer: JournalWriter,
     pub(crate) control: Control,
     pub(crate) fed: Arc<Fed>,
+    /// The checkpoint that it went on from.
+    pub(crate) resumed: Option<Epoch>,
     feed: JoinHandle<Result<Option<Kept>, JournalError>>,
     scribe: Option<Scribe>,
     sink: highwater_sinks::Handle,
@@ -70,7 +80,8 @@ impl Engine {
         let verify = first.map_or(parts.journal.verify, Verify::After);
         let options = JournalOptions { verify, ..parts.journal };
         // The lock comes first: of two services on one directory the second touches nothing.
-        let opened = Journal::open(&parts.journal_dir, options, clock.clone());
+        let disk = parts.disk;
+        let opened = Journal::open_on(&parts.journal_dir, options, clock.clone(), disk());
         let journal = opened.context("cannot open the journal")?;
         let tip = journal.recovery().tip;
 
@@ -87,7 +98,8 @@ impl Engine {
         }
         let opened = SinkWriter::open(&parts.sinks, &views, clock.now_ms())
             .with_context(|| format!("cannot open the views in {}", parts.sinks.path.display()))?;
-        let store = parts.checkpoints.as_ref().map(|it| Checkpoints::open(&it.dir)).transpose()?;
+        let store = parts.checkpoints.as_ref().map(|it| Checkpoints::open_on(&it.dir, disk()));
+        let store = store.transpose()?;
         wanted.changelog = changelog.as_ref();
         let checkpoint = match &store {
             Some(store) if first.is_some() => {
@@ -96,22 +108,37 @@ impl Engine {
             _ => None,
         };
 
+        let built = settings.clone();
         let build = move |graph: &mut Graph<'_, Entry>| {
             let wanted = |name: &str| only.is_empty() || only.iter().any(|it| it == name);
-            registry::build_only(graph, &settings, wanted);
+            registry::build_only(graph, &built, wanted);
+        };
+        let mut beginning = match (&checkpoint, &parts.checkpoints) {
+            (None, Some(keeping)) => Beginning::of(&parts.journal_dir, &keeping.base_dir)?,
+            _ => Beginning { after: 0, base: None },
         };
         let kept = checkpoint.map(|checkpoint| checkpoint.kept);
         let mut from = kept.as_ref().map(|kept| kept.epoch);
-        let resumed = Runtime::resume(parts.dataflow, kept, build.clone());
-        let (runtime, commits) = resumed.unwrap_or_else(|error| {
-            warn!(%error, "checkpoint passed over");
-            from = None;
-            Runtime::start(parts.dataflow, build)
-        });
+        let (runtime, commits) = match Runtime::resume(parts.dataflow, kept, build.clone()) {
+            Ok(started) => started,
+            Err(error) => {
+                warn!(%error, "checkpoint passed over");
+                from = None;
+                if let Some(keeping) = &parts.checkpoints {
+                    beginning = Beginning::of(&parts.journal_dir, &keeping.base_dir)?;
+                }
+                Runtime::start(parts.dataflow, build)
+            }
+        };
         wiring.resumed = from;
+        wiring.vouched_from = beginning.vouched_from();
         let (writer, follower) = journal
-            .start(from.unwrap_or(0), JournalWriter::abort_on_fatal())
+            .start(from.unwrap_or(beginning.after), JournalWriter::abort_on_fatal())
             .context("cannot start the journal")?;
+        if let Some(batch) = beginning.batch() {
+            info!(events = batch.events.len(), "beginning with the base");
+            runtime.send(batch);
+        }
         let sink = opened.start(commits, wiring).context("cannot start to write the views")?;
         let control = sink.control();
         control.caught_up(tip.epoch);
@@ -124,16 +151,24 @@ impl Engine {
             let scribe = Scribe::start(checkpoints::Writer {
                 store,
                 definition,
-                journal_dir: parts.journal_dir,
+                journal_dir: parts.journal_dir.clone(),
                 control: control.clone(),
                 changelog,
+                retention: Retention {
+                    journal_dir: parts.journal_dir,
+                    base_dir: keeping.base_dir,
+                    retain_ms: keeping.retain_ms,
+                    settings,
+                    journal: writer.clone(),
+                    clock: clock.clone(),
+                },
             });
             (Pace::new(keeping.every, clock, scribe.sender()), scribe)
         });
         let (pace, scribe) = scribe.unzip();
         let fed = Arc::new(Fed::default());
         let feed = feed::start(follower, runtime, latency, fed.clone(), pace);
-        Ok(Engine { writer, control, fed, feed, scribe, sink })
+        Ok(Engine { writer, control, fed, resumed: from, feed, scribe, sink })
     }
 
     /// Why it can no longer do its work; `None` while all is well.

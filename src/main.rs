@@ -1,5 +1,6 @@
 //! The program `highwater`: parses what is asked, resolves it to a plan, and wires the crates together.
 
+mod base;
 mod checkpoints;
 mod cli;
 mod clock;
@@ -12,6 +13,7 @@ mod gauges;
 mod heard;
 mod plan;
 mod read;
+mod rerun;
 mod service;
 mod sources;
 mod stop;
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Command::Demo(demo) => commands::demo::demo(demo),
         Command::Run(run) => commands::run::run(&run),
         Command::Check(run) => commands::run::check(&run),
+        Command::Plan(run) => commands::plan::plan(&run),
         Command::Replay(replay) => commands::replay::replay(replay),
         Command::Views(views) => commands::views::views(views),
         Command::Dlq(dlq) => commands::dlq::dlq(dlq),

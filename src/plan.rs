@@ -16,6 +16,7 @@ use highwater_sinks::changelog::ChangelogConfig;
 use highwater_sinks::channel::ChannelConfig;
 use highwater_sinks::wallboard;
 
+use crate::base::base_in;
 use crate::checkpoints::Keeping;
 use crate::config::{Config, Journal, Source};
 use crate::sources::{SourcePlan, What};
@@ -65,6 +66,7 @@ impl Plan {
         queries.check()?;
         let sources = resolve_sources(sources, base, &data_dir)?;
         let every = Duration::from_secs(journal.checkpoint_s);
+        let retain_ms = i64::from(journal.retain_days) * 86_400_000;
         let journal = resolve_journal(&journal)?;
         let simulated = sources.iter().any(|it| matches!(it.what, What::Simulation { .. }));
         let http = http.resolve(env).map_err(|error| format!("http: {error}"))?;
@@ -88,7 +90,8 @@ impl Plan {
         }
         let alerts = alerts.into_iter().map(|channel| placed(channel, base)).collect();
         let changelog = sinks.changelog.map(|path| ChangelogConfig { path: base.join(path) });
-        let checkpoints = Keeping { dir: checkpoints_in(&data_dir), every };
+        let (dir, base_dir) = (checkpoints_in(&data_dir), base_in(&data_dir));
+        let checkpoints = Keeping { dir, every, base_dir, retain_ms };
         Ok(Plan {
             checkpoints,
             data_dir,
@@ -138,6 +141,7 @@ fn resolve_journal(journal: &Journal) -> Result<JournalOptions, String> {
         ("queue_mib", journal.queue_mib as u64, 16),
         ("idle_after_s", journal.idle_after_s, 1),
         ("checkpoint_s", journal.checkpoint_s, 1),
+        ("retain_days", journal.retain_days.into(), 1),
     ];
     for (field, value, least) in least {
         if value < least {

@@ -75,11 +75,13 @@ pub(crate) fn run(plan: Plan, ready: impl FnOnce(SocketAddr)) -> Result<()> {
         changelog: plan.changelog,
         channels: channels(&plan.alerts)?,
         listeners: vec![Box::new(wallboard.clone())],
+        disk: engine::real_disk,
         checkpoints: Some(plan.checkpoints),
         clock: clock.clone(),
         latency: latency.clone(),
     })?;
 
+    info!(resumed = engine.resumed.is_some(), "engine started");
     let heard = Arc::new(Heard::new(clock.clone()));
     let road = Road {
         writer: engine.writer.clone(),

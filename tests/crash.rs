@@ -27,6 +27,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) struct Service {
     process: Child,
     pub(crate) address: SocketAddr,
+    /// What it logged before it served.
+    pub(crate) said: String,
 }
 
 impl Service {
@@ -51,11 +53,11 @@ impl Service {
         };
         // Nobody reads on, yet it must be able to write.
         thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Service { process, address }
+        Service { process, address, said }
     }
 
     /// `kill -9`.
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }

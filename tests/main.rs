@@ -5,6 +5,7 @@ mod acceptance;
 mod bank;
 mod crash;
 mod oracle;
+mod restart;
 mod sim;
 mod tidy;
 mod views;

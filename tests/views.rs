@@ -4,15 +4,16 @@
 //! HIGHWATER_SEEDS=0..500 cargo test --test highwater views
 //! ```
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use highwater_dataflow::view::{Commit, Row, Value};
 use highwater_dataflow::{FOREVER, Signal, Step};
+use highwater_queries::retain::Base;
 use highwater_queries::settings::{
     AdherenceSettings, ClosedSide, DriftRule, Grace, PayrollSettings, SiteSettings,
 };
-use highwater_queries::{Attribute, Attribution, Settings};
+use highwater_queries::{Attribute, Attribution, Entry, Settings};
 
 use crate::oracle::team_drift::Stretch;
 use crate::oracle::{Contents, Epoch, Oracle};
@@ -222,6 +223,55 @@ fn as_corrected(mut views: Contents) -> Contents {
         rows.retain(|_, row| amounts.iter().any(|&n| row[n] != Value::Int(0)));
     }
     views
+}
+
+/// A replay that begins with a base instead of the journal's beginning gives the same rows for all that comes after.
+#[test]
+fn a_base_says_what_the_journal_before_it_said() {
+    for seed in seeds(0..8) {
+        let case = Case::of(seed);
+        // Opening intervals come by the profile that was known when they began: see `unfold`.
+        let settings = Settings { empty_intervals: false, ..case.settings.clone() };
+        let whole = contents(&run(&settings, &case.epochs, 1, false));
+        let cut = Random::new(seed ^ 0xba5e).within(1, case.epochs.len() as i64) as usize;
+        let mut base = Base::default();
+        for epoch in &case.epochs[..cut] {
+            let events = epoch.entries.iter().filter_map(|entry| match entry {
+                Entry::Event(envelope) => Some(envelope.clone()),
+                Entry::Rejected(_) => None,
+            });
+            base.fold(events, &epoch.signals);
+        }
+        base.compact(&settings);
+        let base = Base::decode(&base.encode()).unwrap();
+        let (entries, signals) = base.input();
+        let mut epochs = vec![Epoch { number: case.epochs[cut - 1].number, entries, signals }];
+        epochs.extend_from_slice(&case.epochs[cut..]);
+        let from = base.vouches_from();
+        let rest = contents(&run(&settings, &epochs, 1, false));
+        for (view, end) in [("queue_interval", 2), ("queue_rolling", 2)] {
+            let after = |contents: &Contents| {
+                let rows = contents.get(view).into_iter().flat_map(BTreeMap::values);
+                let rows = rows.filter(|row| matches!(row[end], Value::Int(at) if at > from));
+                rows.cloned().collect::<Vec<Row>>()
+            };
+            assert_eq!(after(&rest), after(&whole), "seed {seed}, cut {cut}: {view}");
+        }
+        assert_eq!(rest.get("queue_now"), whole.get("queue_now"), "seed {seed}, cut {cut}");
+        if seed % 3 != 2 {
+            let now = |contents: &Contents| contents.get("adherence_now").cloned();
+            assert_eq!(now(&rest), now(&whole), "seed {seed}, cut {cut}");
+        }
+    }
+}
+
+/// What views hold in the end.
+fn contents(commits: &[Commit]) -> Contents {
+    let mut sinks = Sinks::default();
+    for commit in commits {
+        sinks.apply(commit).unwrap();
+    }
+    sinks.views
 }
 
 /// One seed, for 1, 2 and 4 workers, epoch by epoch and many at once.

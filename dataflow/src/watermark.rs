@@ -84,6 +84,17 @@ impl Progress {
         speaking.map(|(&id, held)| (id, held.bound)).min_by_key(|&(id, bound)| (bound, id))
     }
 
+    /// Statements that say the same as all that were taken in.
+    pub fn signals(&self) -> Vec<Signal> {
+        let mut signals = Vec::new();
+        for (&partition, held) in &self.partitions {
+            signals.push(Signal::Bound { partition, bound: held.bound });
+            signals.extend(held.idle.then_some(Signal::Idle { partition }));
+        }
+        signals.extend(self.clock.map(|bound| Signal::Clock { bound }));
+        signals
+    }
+
     /// Every partition with its bound and whether it is idle.
     pub fn partitions(&self) -> impl Iterator<Item = (PartitionId, EventTime, bool)> + '_ {
         self.partitions.iter().map(|(&id, held)| (id, held.bound, held.idle))

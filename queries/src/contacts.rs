@@ -54,7 +54,7 @@ pub enum What {
 }
 
 /// An open contact is given up on this long after its last event: its end was lost.
-const LOST_AFTER: Millis = 7 * 86_400_000;
+pub(crate) const LOST_AFTER: Millis = 7 * 86_400_000;
 
 /// All outcomes of all contacts; see the file's head.
 pub fn outcomes(told: Table<'_, (QueueId, (i64, Told))>) -> Table<'_, (QueueId, (i64, Outcome))> {

@@ -26,6 +26,13 @@ pub struct Rejected {
     pub reason: Name,
 }
 
+impl Entry {
+    /// Whether it is reference data: valid whenever it comes.
+    pub fn is_reference(&self) -> bool {
+        matches!(self, Entry::Event(envelope) if is_reference(&envelope.event))
+    }
+}
+
 fn admission(entry: &Entry) -> Admission {
     match entry {
         Entry::Event(envelope) => {

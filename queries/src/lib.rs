@@ -22,6 +22,7 @@ pub mod queue_interval;
 pub mod queue_now;
 pub mod queue_rolling;
 pub mod registry;
+pub mod retain;
 pub mod settings;
 pub mod spine;
 pub mod team_drift;

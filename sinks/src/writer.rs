@@ -76,6 +76,8 @@ pub struct Wiring {
     /// The commits go on from this epoch, which the views have reached: what they have is passed over. Otherwise
     /// commits begin at the beginning, and the views are made level with what they amount to.
     pub resumed: Option<Epoch>,
+    /// The commits begin with a base instead of the journal's beginning: rows of before this stay as they are.
+    pub vouched_from: Option<EventTime>,
 }
 
 impl Wiring {
@@ -90,6 +92,7 @@ impl Wiring {
             sleeper: Arc::new(RealSleeper),
             definition: None,
             resumed: None,
+            vouched_from: None,
         }
     }
 }
@@ -292,8 +295,17 @@ impl SinkWriter {
         store: Store,
         set_aside: Option<PathBuf>,
     ) -> Result<Handle, SinkError> {
-        let Wiring { clock, latency, listeners, channels, resolve, sleeper, definition, resumed } =
-            wiring;
+        let Wiring {
+            clock,
+            latency,
+            listeners,
+            channels,
+            resolve,
+            sleeper,
+            definition,
+            resumed,
+            vouched_from,
+        } = wiring;
         let now = clock.now_ms();
         let inbox = Inbox::new(config.queued_rows_max);
         let status = Arc::new(Mutex::new(Status {
@@ -337,6 +349,7 @@ impl SinkWriter {
             sleeper,
             definition,
             resumed,
+            vouched_from,
         );
         let thread = start("view-writer".into(), move || writer.run());
         Ok(Handle { control: Control { inbox, status }, thread })

@@ -1,15 +1,19 @@
 //! `highwater journal`: verify, stat, export, import.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use highwater_ingest::journal;
+use highwater_ingest::{checkpoint, journal};
+use highwater_model::format_ms;
 use tracing::info;
 
 use super::print;
+use crate::base::base_in;
 use crate::cli::Journal;
+use crate::plan::checkpoints_in;
 
 pub(crate) fn journal(command: Journal) -> Result<()> {
     match command {
@@ -36,7 +40,8 @@ pub(crate) fn journal(command: Journal) -> Result<()> {
                 stat.retained_from,
                 stat.witness.seq,
                 stat.witness.epoch,
-            ))
+            ))?;
+            print(&kept(&dir)?)
         }
         Journal::Export { place, to } => export(&place.journal()?, &to),
         Journal::Import { place, from } => {
@@ -55,6 +60,34 @@ pub(crate) fn journal(command: Journal) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// What is kept beside the journal: where a restart goes on from, and what the segments that went still say.
+fn kept(journal_dir: &Path) -> Result<String> {
+    let data_dir = journal_dir.parent().unwrap_or(journal_dir);
+    let mut text = String::new();
+    for segment in journal::segments(journal_dir)? {
+        let began = format_ms(segment.created_ms);
+        writeln!(text, "segment      from record {}, begun {began}", segment.first_seq)?;
+    }
+    let dirs = [("checkpoint", checkpoints_in(data_dir)), ("base", base_in(data_dir))];
+    for (name, dir) in dirs {
+        let found = checkpoint::list(&dir)?;
+        for found in &found {
+            match found.about() {
+                Ok(it) => writeln!(
+                    text,
+                    "{name:<12} up to record {}, epoch {}, {} bytes",
+                    it.seq, it.epoch, found.bytes
+                )?,
+                Err(error) => writeln!(text, "{name:<12} {error}")?,
+            }
+        }
+        if found.is_empty() {
+            writeln!(text, "{name:<12} none")?;
+        }
+    }
+    Ok(text)
 }
 
 fn export(dir: &Path, to: &Path) -> Result<()> {

@@ -5,8 +5,10 @@ pub(crate) mod dlq;
 pub(crate) mod journal;
 pub(crate) mod latency;
 mod place;
+pub(crate) mod plan;
 pub(crate) mod replay;
 pub(crate) mod run;
+mod stretch;
 pub(crate) mod views;
 pub(crate) mod why;
 

@@ -16,7 +16,7 @@ use highwater_sinks::changelog::ChangelogConfig;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use rusqlite::{Connection, OpenFlags};
 
-use super::print;
+use super::{print, stretch};
 use crate::cli::{Closed, Recorded, Replay};
 use crate::clock::WallClock;
 use crate::drive::{self, Driven, Road};
@@ -44,6 +44,7 @@ pub(crate) fn replay(replay: Replay) -> Result<()> {
     if let Err(what) = settings.check() {
         bail!(what);
     }
+    let Some(source) = replay.source else { return stretch::replay(&replay, settings) };
     for file in &replay.files {
         std::fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?;
     }
@@ -69,6 +70,7 @@ pub(crate) fn replay(replay: Replay) -> Result<()> {
         changelog: replay.changelog.map(|path| ChangelogConfig { path }),
         channels: Vec::new(),
         listeners: Vec::new(),
+        disk: engine::real_disk,
         checkpoints: None,
         clock: clock.clone(),
         latency: Arc::new(Latency::default()),
@@ -83,7 +85,7 @@ pub(crate) fn replay(replay: Replay) -> Result<()> {
     let fed = engine.fed.clone();
     road.stop.on_interrupt();
     let meter = Meter::start(fed.clone(), road.heard.clone());
-    let played = play(replay.source, &replay.files, &road);
+    let played = play(source, &replay.files, &road);
     let finished = engine.finish();
     meter.finish();
     finished?;

@@ -22,7 +22,7 @@ pub(crate) fn check(run: &Run) -> Result<()> {
     print(&format!("{plan}\nThis would run. Nothing was touched.\n"))
 }
 
-fn resolve(run: &Run) -> Result<Plan> {
+pub(super) fn resolve(run: &Run) -> Result<Plan> {
     let path = &run.config;
     let env = |name: &str| std::env::var(name).ok();
     let plan = Plan::resolve(config::read(path)?, base(path), &env);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use highwater_dataflow::view::{Commit, Row, View};
+use highwater_dataflow::view::{Commit, Row, Value, View};
 use highwater_dataflow::{Epoch, EventTime};
 use rusqlite::{Connection, OptionalExtension};
 use serde::Serialize;
@@ -21,12 +21,20 @@ pub struct Desired {
     views: BTreeMap<&'static str, (&'static View, BTreeMap<Key, Row>)>,
     epoch: Option<Epoch>,
     watermark: Option<EventTime>,
+    /// Rows of before this are not known to be complete here: those that are stored stay.
+    vouched_from: Option<EventTime>,
 }
 
 impl Desired {
     pub fn of(views: &[&'static View]) -> Desired {
         let views = views.iter().map(|view| (view.name, (*view, BTreeMap::new())));
-        Desired { views: views.collect(), epoch: None, watermark: None }
+        Desired { views: views.collect(), ..Desired::default() }
+    }
+
+    /// For a replay that does not begin at the beginning: rows whose time lies before `from` were computed from more
+    /// than it has. A stored one stays as it is, and none is added. The time of a row is the latest instant in it.
+    pub fn vouched_from(self, from: Option<EventTime>) -> Desired {
+        Desired { vouched_from: from, ..self }
     }
 
     pub fn absorb(&mut self, commit: &Commit) {
@@ -172,7 +180,7 @@ pub(super) fn steps<'a>(
             .query_row("SELECT sql FROM sqlite_schema WHERE name = ?1", [view.name], |r| r.get(0))
             .optional()?;
         steps.push(match stored {
-            Some(sql) if sql == table.create => adjust(conn, table, rows)?,
+            Some(sql) if sql == table.create => adjust(conn, table, rows, desired.vouched_from)?,
             None => Step::Build { table, rows, lost: 0, existed: false },
             Some(_) => {
                 let lost = stored_rows(conn, view.name)?;
@@ -188,7 +196,11 @@ fn adjust<'a>(
     conn: &Connection,
     table: Table,
     desired: &'a BTreeMap<Key, Row>,
+    vouched_from: Option<EventTime>,
 ) -> Result<Step<'a>, SinkError> {
+    let settled = |row: &Row| vouched_from.is_some_and(|from| time(table.view, row) < Some(from));
+    let keyed = table.view.columns[..table.view.key].iter().any(|it| it.name.ends_with("_ms"));
+    let old = |row: &Row| keyed && settled(row);
     let (mut upserts, mut deletes, mut added) = (Vec::new(), Vec::new(), 0);
     let mut desired = desired.iter().peekable();
     let mut statement = conn.prepare(&table.select)?;
@@ -197,22 +209,36 @@ fn adjust<'a>(
         let stored = read_row(row, table.view.columns.len())?;
         let key = Key::of(table.view, &stored);
         while let Some((_, row)) = desired.next_if(|(wanted, _)| **wanted < key) {
-            upserts.push(row);
-            added += 1;
+            if !old(row) {
+                upserts.push(row);
+                added += 1;
+            }
         }
         match desired.next_if(|(wanted, _)| **wanted == key) {
-            Some((_, row)) if *row != stored => upserts.push(row),
+            Some((_, row)) if *row != stored && !settled(&stored) => upserts.push(row),
             Some(_) => {}
+            None if settled(&stored) => {}
             None => deletes.push(key),
         }
     }
-    for (_, row) in desired {
+    for (_, row) in desired.filter(|(_, row)| !old(row)) {
         upserts.push(row);
         added += 1;
     }
     drop(rows);
     drop(statement);
     Ok(Step::Adjust { table, upserts, deletes, added })
+}
+
+/// The latest instant in a row, ms UTC. Lengths of time end in `_ms` too, and are far below any instant.
+fn time(view: &View, row: &Row) -> Option<EventTime> {
+    const FIRST: EventTime = 100_000_000_000;
+    let cells = view.columns.iter().zip(row).filter(|(column, _)| column.name.ends_with("_ms"));
+    let instants = cells.filter_map(|(_, cell)| match cell {
+        Value::Int(at) if *at >= FIRST => Some(*at),
+        _ => None,
+    });
+    instants.max()
 }
 
 fn stored_rows(conn: &Connection, name: &str) -> Result<u64, SinkError> {

@@ -125,6 +125,7 @@ impl Writer {
         sleeper: Arc<dyn Sleeper>,
         definition: Option<String>,
         resumed: Option<Epoch>,
+        vouched_from: Option<highwater_dataflow::EventTime>,
     ) -> Writer {
         let phase = match resumed {
             Some(at) => {
@@ -133,7 +134,7 @@ impl Writer {
                 Phase::Resuming { marker, at, through: None, ready: false }
             }
             None => Phase::Replaying {
-                desired: Desired::of(views),
+                desired: Desired::of(views).vouched_from(vouched_from),
                 replayed: Replayed::default(),
                 through: None,
                 ready: false,
