@@ -7,10 +7,8 @@ use std::io;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use highwater_dataflow::{FOREVER, Signal};
-use highwater_ingest::intake::Codec;
 use highwater_ingest::journal::{Committed, Follower, Journal, Options, PartitionSpec};
 use highwater_ingest::source::SourceError;
-use highwater_model::decode;
 use tempfile::TempDir;
 
 use super::*;
@@ -79,9 +77,9 @@ fn event(position: u64, at: EventTime) -> Intake {
         r#"{{"event_type":"AgentStateChange","event_id":"e{position}","timestamp":"{}","agent_id":"A1","previous_state":"available","new_state":"on_call"}}"#,
         highwater_model::format_ms(at)
     );
-    let decoded = decode(raw.as_bytes()).map(|it| it.envelope).map_err(|malformed| malformed.0);
-    assert!(decoded.is_ok(), "{decoded:?}");
-    Intake { raw: raw.into_bytes(), codec: Codec::Native, position, decoded }
+    let intake = Intake::native(raw.into_bytes(), position);
+    assert!(intake.decoded.is_ok(), "{:?}", intake.decoded);
+    intake
 }
 
 struct Rig {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use highwater_dataflow::latency::{Latency, Stage};
 use highwater_dataflow::{Batch, Kept, Runtime};
-use highwater_ingest::journal::{Committed, DeadLetter, Follower, JournalError};
-use highwater_queries::{Entry, Rejected};
+use highwater_ingest::journal::{self, Committed, DeadLetter, Follower, JournalError};
+use highwater_queries::{Entry, Receipt, Rejected};
 
 use crate::checkpoints::Pace;
 
@@ -86,10 +86,25 @@ fn feed(committed: Committed, runtime: &Runtime<Entry>, latency: &Latency, fed: 
 
 /// A frame as an epoch of input.
 pub(crate) fn batch(committed: Committed) -> Batch<Entry> {
-    let Committed { meta, signals, envelopes, dead_letters, stamps } = committed;
+    let Committed { meta, signals, envelopes, dead_letters, receipts, stamps } = committed;
     let events = envelopes.into_iter().map(Entry::Event);
     let rejected = dead_letters.into_iter().map(|letter| Entry::Rejected(rejected(letter)));
-    Batch { epoch: meta.epoch, events: events.chain(rejected).collect(), signals, stamps }
+    let receipts = receipts.into_iter().map(|receipt| Entry::Receipt(received(receipt)));
+    let events = events.chain(rejected).chain(receipts).collect();
+    Batch { epoch: meta.epoch, events, signals, stamps }
+}
+
+fn received(receipt: journal::Receipt) -> Receipt {
+    let lags = receipt.lags.into_iter().map(|(lag, n)| (lag, i64::from(n)));
+    Receipt {
+        seq: receipt.seq,
+        source: receipt.partition.into(),
+        received_at: receipt.received_at,
+        events: receipt.events.into(),
+        dead_letters: receipt.dead_letters.into(),
+        newest: receipt.newest,
+        lags: lags.collect(),
+    }
 }
 
 fn rejected(letter: DeadLetter) -> Rejected {

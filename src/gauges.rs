@@ -160,6 +160,13 @@ impl Gauges {
                 Metric::gauge("highwater_source_failing", help, flag(source.error.is_some()));
             samples.push(sample.label("source", source.name));
         }
+        for (source, unknown) in self.heard.unknown() {
+            let help = "What of a source's events the decoder did not know since the start.";
+            for (kind, n) in [("fields", unknown.fields), ("values", unknown.values)] {
+                let sample = Metric::counter("highwater_source_unknown_total", help, n);
+                samples.push(sample.label("source", source.clone()).label("kind", kind));
+            }
+        }
         for (what, n) in self.http.snapshot() {
             let help = "What the HTTP source did since the start, by kind.";
             samples.push(Metric::counter("highwater_http_total", help, n).label("kind", what));

@@ -24,6 +24,15 @@ struct Voice {
     last_event: Option<EventTime>,
     last_received: Option<EventTime>,
     error: Option<String>,
+    /// What of its events the decoder did not know.
+    unknown: Unrecognised,
+}
+
+/// How many fields, and values of enumerations, nobody knew.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Unrecognised {
+    pub(crate) fields: u64,
+    pub(crate) values: u64,
 }
 
 /// What a delivery holds, taken down before it is handed over.
@@ -31,15 +40,22 @@ pub(crate) struct Note {
     partition: PartitionId,
     events: u64,
     newest: Option<EventTime>,
+    unknown: Unrecognised,
 }
 
 impl Note {
     pub(crate) fn of(delivery: &Delivery) -> Note {
+        let mut unknown = Unrecognised::default();
+        for item in &delivery.items {
+            unknown.fields += u64::from(item.unknown.fields);
+            unknown.values += u64::from(item.unknown.values);
+        }
         let times = delivery.items.iter().filter_map(|item| Some(item.decoded.as_ref().ok()?.at));
         Note {
             partition: delivery.partition,
             events: delivery.items.len() as u64,
             newest: times.max(),
+            unknown,
         }
     }
 }
@@ -61,8 +77,15 @@ impl Heard {
         let voice = voices.entry(note.partition).or_default();
         voice.events += note.events;
         voice.last_event = voice.last_event.max(note.newest);
+        voice.unknown.fields += note.unknown.fields;
+        voice.unknown.values += note.unknown.values;
         voice.last_received = Some(now);
         voice.error = None;
+    }
+
+    /// Per source what of its events nobody knew.
+    pub(crate) fn unknown(&self) -> Vec<(String, Unrecognised)> {
+        self.lock().values().map(|voice| (voice.name.clone(), voice.unknown)).collect()
     }
 
     /// A recording holds so many events that are still to come.

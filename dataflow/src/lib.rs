@@ -29,10 +29,12 @@ pub mod runtime;
 pub mod sequence;
 pub mod signal;
 mod slices;
+mod stamped;
 pub mod table;
 pub mod testing;
 pub mod time;
 pub mod timed;
+pub mod totals;
 mod unfold;
 pub mod view;
 pub mod watermark;
@@ -55,6 +57,7 @@ pub use signal::{PartitionId, Signal};
 pub use table::Table;
 pub use time::{BEGINNING, Epoch, EventTime, FOREVER, Millis, Point, Span};
 pub use timed::Timed;
+pub use totals::Total;
 pub use unfold::Reach;
 pub use window::{
     Accumulation, Behavior, LateElement, LateReason, Pane, PaneInfo, Panes, RowStatus,

@@ -16,6 +16,36 @@ pub struct Intake {
     pub position: u64,
     /// The decoded event, or why it could not be one (a dead letter).
     pub decoded: Result<Envelope, String>,
+    /// What of it the decoder did not know.
+    pub unknown: Unknown,
+}
+
+/// What an event holds that the decoder does not know: for the counters, the bytes are in the journal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unknown {
+    pub fields: u32,
+    /// Values of enumerations, read as unknown.
+    pub values: u32,
+}
+
+impl Intake {
+    /// A native event as its sender would post it, decoded at the door like any other.
+    pub fn native(raw: Vec<u8>, position: u64) -> Intake {
+        let (decoded, unknown) = match highwater_model::decode(&raw) {
+            Ok(decoded) => {
+                let (fields, values) = (decoded.unknown_fields, decoded.unknown_values);
+                (Ok(decoded.envelope), Unknown { fields, values })
+            }
+            Err(malformed) => (Err(malformed.0), Unknown::default()),
+        };
+        Intake { raw, codec: Codec::Native, position, decoded, unknown }
+    }
+
+    /// Input that was found to be no event before anybody tried to decode it.
+    pub fn rejected(raw: Vec<u8>, position: u64, reason: String) -> Intake {
+        let unknown = Unknown::default();
+        Intake { raw, codec: Codec::Native, position, decoded: Err(reason), unknown }
+    }
 }
 
 /// A group of intakes of one partition that is journaled, and acknowledged, as a whole.

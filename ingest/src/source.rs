@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use highwater_dataflow::EventTime;
 
-use crate::intake::{Codec, Intake};
+use crate::intake::Intake;
 
 /// The most events one call of [`Source::poll`] hands over: what bounds a delivery, and so the journal's frames.
 pub const POLL_MAX: usize = 4096;
@@ -79,13 +79,4 @@ impl SourceError {
             SourceError::Open { .. } | SourceError::Format { .. } | SourceError::Config(_) => false,
         }
     }
-}
-
-/// A native event as its sender would post it, decoded at the door like any other.
-pub(crate) fn native(raw: Vec<u8>, position: u64) -> Intake {
-    let decoded = match highwater_model::decode(&raw) {
-        Ok(decoded) => Ok(decoded.envelope),
-        Err(malformed) => Err(malformed.0),
-    };
-    Intake { raw, codec: Codec::Native, position, decoded }
 }

@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::settings::Settings;
 
-/// One row of input: an event, or a dead letter, which is a fact about a source too.
+/// One row of input: an event; or a fact about a source: a dead letter, or what came of it together.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Entry {
     Event(Envelope),
     Rejected(Rejected),
+    Receipt(Receipt),
 }
 
 /// Input that was not an event; its bytes are in the journal at `seq`.
@@ -33,6 +34,23 @@ impl Entry {
     }
 }
 
+/// What one frame of the journal holds of one source's partition.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Receipt {
+    /// Journal position of the first of it.
+    pub seq: u64,
+    pub source: Name,
+    /// The source's clock when the last of it came, ms UTC.
+    pub received_at: i64,
+    /// How many events, duplicates included.
+    pub events: i64,
+    pub dead_letters: i64,
+    /// The greatest event time, ms UTC.
+    pub newest: Option<i64>,
+    /// The source's clock less event time, ms, ascending, with how many events came so late.
+    pub lags: Vec<(i64, i64)>,
+}
+
 fn admission(entry: &Entry) -> Admission {
     match entry {
         Entry::Event(envelope) => {
@@ -44,6 +62,11 @@ fn admission(entry: &Entry) -> Admission {
             id: (u128::from(u64::MAX) << 64) | u128::from(rejected.seq),
             at: None,
             seq: rejected.seq,
+        },
+        Entry::Receipt(receipt) => Admission {
+            id: (u128::from(u64::MAX - 1) << 64) | u128::from(receipt.seq),
+            at: None,
+            seq: receipt.seq,
         },
     }
 }
@@ -82,7 +105,7 @@ impl<'s> Inputs<'s> {
     ) -> Table<'s, D> {
         self.events.select(move |entry| match entry {
             Entry::Event(envelope) => pick(envelope),
-            Entry::Rejected(_) => None,
+            Entry::Rejected(_) | Entry::Receipt(_) => None,
         })
     }
 
@@ -171,7 +194,15 @@ impl<'s> Inputs<'s> {
     pub fn rejected(&self) -> Table<'s, Rejected> {
         self.events.select(|entry| match entry {
             Entry::Rejected(rejected) => Some(rejected.clone()),
-            Entry::Event(_) => None,
+            Entry::Event(_) | Entry::Receipt(_) => None,
+        })
+    }
+
+    /// What came of each source, frame by frame.
+    pub fn receipts(&self) -> Table<'s, Receipt> {
+        self.events.select("receipts", |entry| match entry {
+            Entry::Receipt(receipt) => Some(receipt.clone()),
+            Entry::Event(_) | Entry::Rejected(_) => None,
         })
     }
 

@@ -8,7 +8,7 @@
 use highwater_dataflow::view::{Column, Row, Value, View, ViewRow};
 use highwater_dataflow::window::{LateElement, Window};
 use highwater_dataflow::{Graph, Reason, Table};
-use highwater_model::{Name, QueueId};
+use highwater_model::Name;
 use serde::{Deserialize, Serialize};
 
 use crate::input::{Entry, Inputs};
@@ -126,9 +126,9 @@ pub(crate) fn publish<'s>(graph: &mut Graph<'s, Entry>, input: &Inputs<'s>) {
 /// Late elements of a view's windows, counted; what was taken back late counts against what came late.
 pub(crate) fn late_elements<'s>(
     view: &'static str,
-    late: Table<'s, (QueueId, LateElement)>,
+    late: Table<'s, (Name, LateElement)>,
 ) -> Table<'s, LateElements> {
-    let place = |(queue, late): (QueueId, LateElement)| (queue.0, late.window);
+    let place = |(key, late): (Name, LateElement)| (key, late.window);
     let came = late.clone().filter(|(_, late)| !late.deletion).map(place);
     let gone = late.filter(|(_, late)| late.deletion).map(place);
     came.concat(gone.negate()).count().map(move |((key, window), n)| LateElements {

@@ -20,7 +20,7 @@ pub struct Measured<'s> {
     pub by_event: Table<'s, (QueueId, (i64, Measures))>,
     /// Each outcome where the deployment's attribution puts it; without what is spread over time.
     pub attributed: Table<'s, (QueueId, (i64, Measures))>,
-    told: Table<'s, (QueueId, (i64, Told))>,
+    pub told: Table<'s, (QueueId, (i64, Told))>,
     spells: Spells<'s>,
     prorated: bool,
 }

@@ -1,8 +1,9 @@
 //! The registry: one line per query and per rule. Everything that is published starts here.
 
 use highwater_dataflow::view::{View, ViewRow};
+use highwater_dataflow::window::LateElement;
 use highwater_dataflow::{AlertRow, Alerts, Graph, Overlay, Table};
-use highwater_model::{AgentId, QueueId};
+use highwater_model::{AgentId, Name, QueueId};
 
 use crate::adherence::{Judged, adherence};
 use crate::contacts::{Outcome, outcomes, told};
@@ -11,9 +12,10 @@ use crate::late_events::{DuplicateCount, LateElements, LateEvent, late_elements}
 use crate::measured::{Measured, measured};
 use crate::settings::Settings;
 use crate::{
-    AdherenceDay, AdherenceInterval, AdherenceNow, AgentSession, PayrollHours, PayrollLedger,
-    QueueInterval, QueueNow, QueueRolling, UnmappedState, adherence_interval, adherence_now,
-    agent_sessions, late_events, payroll_hours, queue_interval, queue_now, queue_rolling,
+    AdherenceDay, AdherenceInterval, AdherenceNow, AgentSession, ContactRecord, PayrollHours,
+    PayrollLedger, QueueInterval, QueueNow, QueueReconciliation, QueueRolling, SourceLag,
+    UnmappedState, adherence_interval, adherence_now, agent_sessions, contact_record, late_events,
+    payroll_hours, queue_interval, queue_now, queue_reconciliation, queue_rolling, source_lag,
     team_drift, unmapped_states,
 };
 
@@ -24,6 +26,8 @@ pub struct Shared<'s> {
     pub outcomes: Table<'s, (QueueId, (i64, Outcome))>,
     pub measured: Measured<'s>,
     pub intervals: Table<'s, QueueInterval>,
+    pub lag: Table<'s, SourceLag>,
+    pub reconciliation: Table<'s, QueueReconciliation>,
     /// What came for windows that are final.
     pub late: Table<'s, LateElements>,
 }
@@ -47,12 +51,15 @@ pub const QUERIES: &[Query] = &[
     Query { name: "queue_interval", views: &[QueueInterval::VIEW, LateElements::VIEW], publish: |g, s, _| { g.publish(s.intervals.clone()); g.publish(s.late.clone()); } },
     Query { name: "queue_rolling", views: &[QueueRolling::VIEW], publish: |g, s, o| g.publish(queue_rolling::queue_rolling(&s.measured, o).0) },
     Query { name: "queue_now", views: &[QueueNow::VIEW], publish: |g, s, o| g.publish(queue_now::queue_now(&s.input, s.outcomes.clone(), s.intervals.clone(), o)) },
+    Query { name: "queue_reconciliation", views: &[QueueReconciliation::VIEW], publish: |g, s, _| g.publish(s.reconciliation.clone()) },
+    Query { name: "contact_record", views: &[ContactRecord::VIEW], publish: |g, s, _| g.publish(contact_record::contact_record(&s.input)) },
     Query { name: "adherence_now", views: &[AdherenceNow::VIEW], publish: |g, s, _| g.publish(adherence_now::adherence_now(&s.input, &s.adherence)) },
     Query { name: "adherence_interval", views: &[AdherenceInterval::VIEW, AdherenceDay::VIEW], publish: |g, s, o| adherence_interval::publish(g, &s.input, &s.adherence, o) },
     Query { name: "unmapped_states", views: &[UnmappedState::VIEW], publish: |g, s, _| g.publish(unmapped_states::unmapped_states(&s.input, &s.adherence)) },
     Query { name: "agent_sessions", views: &[AgentSession::VIEW], publish: |g, s, _| g.publish(agent_sessions::agent_sessions(&s.input)) },
     Query { name: "payroll_hours", views: &[PayrollHours::VIEW, PayrollLedger::VIEW], publish: |g, s, o| payroll_hours::publish(g, &s.input, o) },
     Query { name: "dead_letters", views: &[Rejected::VIEW], publish: |g, s, _| g.publish(s.input.rejected()) },
+    Query { name: "source_lag", views: &[SourceLag::VIEW], publish: |g, s, _| g.publish(s.lag.clone()) },
     Query { name: "late_events", views: &[LateEvent::VIEW, DuplicateCount::VIEW], publish: |g, s, _| late_events::publish(g, &s.input) },
 ];
 
@@ -85,12 +92,20 @@ pub fn build_only(
     let told = told(&input);
     let measured = measured(&input, told.clone(), settings);
     let (intervals, late) = queue_interval::queue_interval(&input, &measured, settings);
+    let late = late_elements(QueueInterval::VIEW.name, named(late));
+    let (reconciliation, missed) =
+        queue_reconciliation::queue_reconciliation(&input, &measured, settings);
+    let missed = late_elements(QueueReconciliation::VIEW.name, named(missed));
+    let (lag, behind) = source_lag::source_lag(&input, settings);
+    let behind = late_elements(SourceLag::VIEW.name, behind);
     let shared = Shared {
         adherence: adherence(&input),
         measured,
         outcomes: outcomes(told),
         intervals,
-        late: late_elements(QueueInterval::VIEW.name, late),
+        reconciliation,
+        lag,
+        late: late.concat(missed).concat(behind),
         input,
     };
     for query in QUERIES.iter().filter(|query| wanted(query.name)) {
@@ -105,4 +120,8 @@ pub fn build_only(
         graph.publish(alerts.rows);
         graph.notify(alerts.messages);
     }
+}
+
+fn named(late: Table<'_, (QueueId, LateElement)>) -> Table<'_, (Name, LateElement)> {
+    late.map(|(queue, late)| (queue.0, late))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use highwater_dataflow::Clock;
-use highwater_ingest::intake::{Codec, Delivery, Intake};
+use highwater_ingest::intake::{Delivery, Intake};
 use highwater_ingest::journal::{
     DeadLetter, Journal, JournalError, JournalWriter, Options, PartitionSpec, Reader,
 };
@@ -152,12 +152,7 @@ fn append(dir: &Path, letters: &[DeadLetter]) -> Result<(usize, usize)> {
     });
     let (mut taken, mut refused) = (0, 0);
     for page in letters.chunks(PAGE) {
-        let intake = |letter: &DeadLetter| Intake {
-            raw: letter.raw.clone(),
-            codec: Codec::Native,
-            position: letter.seq,
-            decoded: decode(&letter.raw).map(|it| it.envelope).map_err(|malformed| malformed.0),
-        };
+        let intake = |letter: &DeadLetter| Intake::native(letter.raw.clone(), letter.seq);
         let appended = writer.append(Delivery {
             partition,
             items: page.iter().map(intake).collect(),

@@ -36,9 +36,11 @@ impl Door {
         entries.sort_by_key(|entry| match entry {
             Entry::Event(envelope) => envelope.seq,
             Entry::Rejected(rejected) => rejected.seq,
+            Entry::Receipt(receipt) => receipt.seq,
         });
         for entry in entries {
             match entry {
+                Entry::Receipt(_) => {}
                 Entry::Rejected(rejected) => self.rejected.push(rejected.clone()),
                 Entry::Event(event) => {
                     let (kind, reference) = kind(&event.event);

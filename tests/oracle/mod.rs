@@ -9,6 +9,7 @@ pub(crate) mod adherence;
 pub(crate) mod adherence_interval;
 pub(crate) mod adherence_now;
 pub(crate) mod agent_sessions;
+pub(crate) mod contact_record;
 pub(crate) mod contacts;
 pub(crate) mod dead_letters;
 pub(crate) mod late_events;
@@ -16,7 +17,9 @@ pub(crate) mod payroll_hours;
 pub(crate) mod progress;
 pub(crate) mod queue_interval;
 pub(crate) mod queue_now;
+pub(crate) mod queue_reconciliation;
 pub(crate) mod queue_rolling;
+pub(crate) mod source_lag;
 pub(crate) mod spent;
 pub(crate) mod sums;
 pub(crate) mod team_drift;
@@ -63,6 +66,8 @@ pub(crate) struct Oracle {
     rolling: queue_rolling::Rolling,
     adherence: adherence_interval::Adherence,
     payroll: payroll_hours::Payroll,
+    reconciliation: queue_reconciliation::Reconciliation,
+    lag: source_lag::Lag,
 }
 
 impl Oracle {
@@ -75,6 +80,8 @@ impl Oracle {
             rolling: queue_rolling::Rolling::new(settings),
             adherence: adherence_interval::Adherence::new(settings),
             payroll: payroll_hours::Payroll::new(settings),
+            reconciliation: queue_reconciliation::Reconciliation::new(settings),
+            lag: source_lag::Lag::new(settings),
         }
     }
 
@@ -99,6 +106,13 @@ impl Oracle {
         put(&mut views, "queue_now", now);
         put(&mut views, "queue_interval", intervals);
         put(&mut views, "late_elements", late);
+        let (reconciled, late) = self.reconciliation.rows(known, &told, before);
+        put(&mut views, "queue_reconciliation", reconciled);
+        put(&mut views, "late_elements", late);
+        let (lags, late) = self.lag.rows(&epoch.entries, before, watermark);
+        put(&mut views, "source_lag", lags);
+        put(&mut views, "late_elements", late);
+        put(&mut views, "contact_record", contact_record::rows(known));
         put(&mut views, "queue_rolling", self.rolling.rows(known, &told, before, watermark));
         put(&mut views, "adherence_now", adherence_now::rows(known, &histories, watermark));
         let (intervals, days) = self.adherence.rows(known, &histories, watermark);

@@ -1,8 +1,11 @@
 //! How what happens is told: late, twice, out of order, cut into epochs, by several partitions.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map;
+
 use highwater_dataflow::{FOREVER, Signal};
 use highwater_model::{Envelope, EventKey};
-use highwater_queries::{Entry, Rejected};
+use highwater_queries::{Entry, Receipt, Rejected};
 
 use super::random::Random;
 use super::world::{Happening, MINUTE};
@@ -85,6 +88,7 @@ pub(crate) fn deliver(
         match &mut told.entry {
             Entry::Event(envelope) => envelope.seq = place,
             Entry::Rejected(rejected) => rejected.seq = place,
+            Entry::Receipt(_) => unreachable!("receipts are written when epochs are cut"),
         }
     }
     told
@@ -105,12 +109,15 @@ pub(crate) fn epochs(
         let size = random.within(0, largest + 1) as usize;
         let mut entries = Vec::new();
         let mut clock = i64::MIN;
+        let mut receipts: BTreeMap<u32, Receipt> = BTreeMap::new();
         for told in told.by_ref().take(size) {
             let seen = &mut seen[told.partition as usize];
             *seen = told.at.max(*seen);
             clock = clock.max(told.arrives_at);
+            receive(&told, receipts.entry(told.partition));
             entries.push(told.entry);
         }
+        entries.extend(receipts.into_values().map(Entry::Receipt));
         let mut signals = Vec::new();
         for partition in 0..trouble.partitions {
             let seen = seen[partition as usize];
@@ -135,4 +142,34 @@ pub(crate) fn epochs(
         epochs.push(Epoch { number: number + 1, entries: Vec::new(), signals });
     }
     epochs
+}
+
+/// Writes an entry into the receipt of its partition.
+fn receive(told: &Told, receipt: btree_map::Entry<'_, u32, Receipt>) {
+    let (seq, event) = match &told.entry {
+        Entry::Event(envelope) => (envelope.seq, true),
+        Entry::Rejected(rejected) => (rejected.seq, false),
+        Entry::Receipt(_) => unreachable!("a receipt is not received"),
+    };
+    let receipt = receipt.or_insert_with(|| Receipt {
+        seq,
+        source: format!("source-{}", told.partition).into(),
+        received_at: told.arrives_at,
+        events: 0,
+        dead_letters: 0,
+        newest: None,
+        lags: Vec::new(),
+    });
+    receipt.received_at = receipt.received_at.max(told.arrives_at);
+    if event {
+        receipt.events += 1;
+        receipt.newest = receipt.newest.max(Some(told.at));
+        let lag = told.arrives_at - told.at;
+        match receipt.lags.binary_search_by_key(&lag, |(lag, _)| *lag) {
+            Ok(place) => receipt.lags[place].1 += 1,
+            Err(place) => receipt.lags.insert(place, (lag, 1)),
+        }
+    } else {
+        receipt.dead_letters += 1;
+    }
 }

@@ -128,8 +128,8 @@ impl World<'_> {
                     agents_acw: self.random.within(0, 4),
                     agents_aux: self.random.within(0, 4),
                     service_level_ppm: Some(self.random.within(0, 1_000_001)),
-                    interval_volume: None,
-                    interval_aht_ms: None,
+                    interval_volume: self.random.chance(80).then_some(7),
+                    interval_aht_ms: self.random.chance(80).then_some(240_000),
                 };
                 self.happens(at, Event::QueueUpdate(update));
             }
@@ -326,7 +326,19 @@ impl World<'_> {
                 transfer: false,
                 wait_ms: self.random.chance(30).then_some(wait_ms),
             };
-            self.happens(at + wait_ms + handle_ms, Event::ContactComplete(complete));
+            let at = at + wait_ms + handle_ms;
+            if self.edits == Edits::Past && self.random.chance(10) {
+                // Told again under another identity: of the same leg, or of one that went on to somebody else.
+                let mut again = complete.clone();
+                again.transfer = self.random.chance(50);
+                if again.transfer {
+                    again.agent = agent_id(self.random.within(0, AGENTS));
+                }
+                again.handle_ms = self.random.within(10_000, 12 * MINUTE);
+                let later = at + self.random.within(0, 5 * MINUTE);
+                self.happens(later, Event::ContactComplete(again));
+            }
+            self.happens(at, Event::ContactComplete(complete));
         }
     }
 }

@@ -15,8 +15,8 @@ use highwater_dataflow::{BEGINNING, EventTime};
 use highwater_model::{Envelope, EventKey, encode};
 use serde::Deserialize;
 
-use crate::intake::{Codec, Intake};
-use crate::source::{Next, POLL_MAX, Polled, Source, SourceError, native};
+use crate::intake::Intake;
+use crate::source::{Next, POLL_MAX, Polled, Source, SourceError};
 use history::Entry;
 
 #[derive(Clone, Debug, Deserialize)]
@@ -104,13 +104,8 @@ fn intake(entry: &Entry, position: u64) -> Intake {
         Entry::Event { at, id, event } => {
             let envelope =
                 Envelope { seq: 0, key: EventKey::default(), at: *at, event: event.clone() };
-            native(encode(&envelope, id).into_bytes(), position)
+            Intake::native(encode(&envelope, id).into_bytes(), position)
         }
-        Entry::Bad { line, reason } => Intake {
-            raw: line.clone(),
-            codec: Codec::Native,
-            position,
-            decoded: Err(reason.clone()),
-        },
+        Entry::Bad { line, reason } => Intake::rejected(line.clone(), position, reason.clone()),
     }
 }

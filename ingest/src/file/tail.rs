@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use flate2::bufread::MultiGzDecoder;
 use highwater_dataflow::EventTime;
 
-use crate::intake::{Codec, Intake};
-use crate::source::{SourceError, native};
+use crate::intake::Intake;
+use crate::source::SourceError;
 
 /// The longest line that is read as an event, bytes.
 pub(super) const LINE_MAX: usize = 1 << 20;
@@ -176,9 +176,9 @@ impl Tail {
         }
         let intake = if cut {
             let reason = format!("line is longer than {LINE_MAX} bytes; this is its beginning");
-            Intake { raw, codec: Codec::Native, position: self.offset, decoded: Err(reason) }
+            Intake::rejected(raw, self.offset, reason)
         } else {
-            native(raw, self.offset)
+            Intake::native(raw, self.offset)
         };
         if let Ok(envelope) = &intake.decoded {
             self.newest = self.newest.max(Some(envelope.at));

@@ -12,7 +12,6 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::{IntoResponse, Response};
 use highwater_dataflow::PartitionId;
-use highwater_model::decode;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
@@ -24,7 +23,7 @@ use super::outcome::{Detail, Outcome};
 use super::port::Appended;
 use super::refusal::Refusal;
 use super::split::{Form, flaw, split, too_deep};
-use crate::intake::{Codec, Delivery, Intake};
+use crate::intake::{Delivery, Intake};
 
 /// Names the source a request belongs to, out of the operator's list.
 const SOURCE: HeaderName = HeaderName::from_static("x-highwater-source");
@@ -181,13 +180,16 @@ impl Work {
             Decoded { items: Vec::new(), bytes: body.len(), unknown_fields: 0, unknown_values: 0 };
         decoded.items.reserve(pieces.len());
         for (index, raw) in pieces.iter().enumerate() {
-            let event = decoded.event(raw);
-            decoded.items.push(Intake {
-                raw: raw.to_vec(),
-                codec: Codec::Native,
-                position: index as u64,
-                decoded: event,
-            });
+            let position = index as u64;
+            let item = if too_deep(raw) {
+                let reason = "nests deeper than 64 levels".to_owned();
+                Intake::rejected(raw.to_vec(), position, reason)
+            } else {
+                Intake::native(raw.to_vec(), position)
+            };
+            decoded.unknown_fields += item.unknown.fields as usize;
+            decoded.unknown_values += item.unknown.values as usize;
+            decoded.items.push(item);
         }
         // Lines of which not one is JSON are no batch with bad events in it, but another kind of body.
         if self.form == Form::Lines && decoded.items.iter().all(|item| item.decoded.is_err()) {
@@ -197,18 +199,6 @@ impl Work {
             }
         }
         Ok(decoded)
-    }
-}
-
-impl Decoded {
-    fn event(&mut self, raw: &[u8]) -> Result<highwater_model::Envelope, String> {
-        if too_deep(raw) {
-            return Err("nests deeper than 64 levels".to_owned());
-        }
-        let event = decode(raw).map_err(|malformed| malformed.to_string())?;
-        self.unknown_fields += event.unknown_fields as usize;
-        self.unknown_values += event.unknown_values as usize;
-        Ok(event.envelope)
     }
 }
 

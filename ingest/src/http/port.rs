@@ -39,6 +39,9 @@ pub enum NotDurable {
     /// The queue before the journal is full. Nothing was written; a retry helps in a moment.
     #[error("the journal's queue is full")]
     Overloaded,
+    /// It would not fit into the queue if that were empty: only a smaller delivery will.
+    #[error("the journal takes at most {max_events} events and {max_bytes} bytes at a time")]
+    TooLarge { max_events: usize, max_bytes: usize },
     /// The disk, or the journal's share of it, is full. Nothing was written; a retry helps once there is room.
     #[error("the journal is full")]
     Full,

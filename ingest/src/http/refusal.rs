@@ -43,7 +43,9 @@ pub(super) enum Refusal {
     #[error("too much is in work already; nothing was stored, send it again after Retry-After")]
     Busy,
     #[error("{0}; send it again after Retry-After: events are counted once by event_id")]
-    Journal(#[from] NotDurable),
+    Journal(NotDurable),
+    #[error("{0}; nothing was stored, send fewer events at a time")]
+    TooLargeForJournal(NotDurable),
     #[error(
         "the journal did not answer in time, so this may or may not be stored; send it again after Retry-After: \
          events are counted once by event_id"
@@ -66,7 +68,9 @@ impl Refusal {
             Refusal::Slow { .. } => StatusCode::REQUEST_TIMEOUT,
             Refusal::TooLarge { .. }
             | Refusal::TooLargeInflated { .. }
-            | Refusal::TooMany { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            | Refusal::TooMany { .. }
+            | Refusal::TooLargeForJournal(_)
+            | Refusal::Journal(NotDurable::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::ContentType | Refusal::ContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Refusal::Busy | Refusal::Journal(NotDurable::Overloaded) => {
                 StatusCode::TOO_MANY_REQUESTS
@@ -96,6 +100,9 @@ impl Refusal {
             Refusal::ContentType => "content_type",
             Refusal::ContentEncoding => "content_encoding",
             Refusal::Busy | Refusal::Journal(NotDurable::Overloaded) => "overloaded",
+            Refusal::TooLargeForJournal(_) | Refusal::Journal(NotDurable::TooLarge { .. }) => {
+                "too_large_for_journal"
+            }
             Refusal::Journal(NotDurable::Full) => "journal_full",
             Refusal::Journal(NotDurable::Failing) => "journal_failing",
             Refusal::Unanswered => "journal_silent",
@@ -113,6 +120,17 @@ impl Refusal {
                 Some(HeaderValue::from_static("5"))
             }
             _ => None,
+        }
+    }
+}
+
+impl From<NotDurable> for Refusal {
+    fn from(not: NotDurable) -> Self {
+        match not {
+            NotDurable::TooLarge { .. } => Refusal::TooLargeForJournal(not),
+            NotDurable::Overloaded | NotDurable::Full | NotDurable::Failing => {
+                Refusal::Journal(not)
+            }
         }
     }
 }

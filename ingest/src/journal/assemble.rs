@@ -12,6 +12,7 @@ use super::book::Book;
 use super::frame::{Frame, Record};
 use super::outlet::{Committed, FrameMeta};
 use super::queue::Queued;
+use super::receipts::Receipts;
 use super::replay::{dead_letter, path_of};
 use super::signals::{bound, from_the_future};
 use super::store::Tip;
@@ -147,6 +148,7 @@ impl Assembled {
         let meta = FrameMeta { epoch, prev_epoch, first_seq, last_seq, clock_ms };
         let mut envelopes = Vec::with_capacity(records.len());
         let mut dead_letters = Vec::new();
+        let mut receipts = Receipts::default();
         let mut received = Vec::new();
         let mut answers = Vec::new();
         let mut records = records.into_iter();
@@ -159,12 +161,15 @@ impl Assembled {
             for (at, item) in queued.delivery.items.drain(..).enumerate() {
                 let mut record = records.next().expect("a record was made of every item");
                 next_seq = record.seq + 1;
+                let (partition, received_at) = (record.partition, record.received_at);
                 match (record.rejected.take(), item.decoded) {
                     (None, Ok(envelope)) => {
+                        receipts.note(record.seq, partition, received_at, Some(envelope.at));
                         *counts.entry(path_of(&envelope.event)).or_insert(0_u32) += 1;
                         envelopes.push(Envelope { seq: record.seq, ..envelope });
                     }
                     (reason, _) => {
+                        receipts.note(record.seq, partition, received_at, None);
                         let reason = reason.expect("what did not decode was rejected");
                         rejected.push((at, reason.clone()));
                         let partition = book.name(record.partition);
@@ -178,7 +183,8 @@ impl Assembled {
             answers.push((queued, Appended { epoch, first_seq, durable, rejected }));
         }
         let stamps = Arc::new(Stamps { received, durable: Some(durable), replay: false });
-        (Committed { meta, signals, envelopes, dead_letters, stamps }, answers)
+        let receipts = receipts.finish(|partition| book.name(partition));
+        (Committed { meta, signals, envelopes, dead_letters, receipts, stamps }, answers)
     }
 
     /// The inputs as they were before, raw bytes back in their places.

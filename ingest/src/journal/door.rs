@@ -30,8 +30,10 @@ fn placed(appended: &Appended, items: u64) -> http::Appended {
 
 fn told(refusal: Refusal) -> http::NotDurable {
     match refusal {
-        // Bodies are bounded far below the queue; should that be configured otherwise, a retry at least tells.
-        Refusal::Overloaded | Refusal::TooLarge { .. } => http::NotDurable::Overloaded,
+        Refusal::Overloaded => http::NotDurable::Overloaded,
+        Refusal::TooLarge { max_events, max_bytes } => {
+            http::NotDurable::TooLarge { max_events, max_bytes }
+        }
         Refusal::Full => http::NotDurable::Full,
         Refusal::Failing => http::NotDurable::Failing,
     }

@@ -11,6 +11,8 @@ use highwater_dataflow::view::Stamps;
 use highwater_dataflow::{Epoch, EventTime, Signal};
 use highwater_model::Envelope;
 
+use super::receipts::Receipt;
+
 /// A durable frame, decoded.
 #[derive(Clone, Debug)]
 pub struct Committed {
@@ -20,6 +22,8 @@ pub struct Committed {
     /// The accepted records with their sequence numbers, in order.
     pub envelopes: Vec<Envelope>,
     pub dead_letters: Vec<DeadLetter>,
+    /// What came of each partition.
+    pub receipts: Vec<Receipt>,
     pub stamps: Arc<Stamps>,
 }
 

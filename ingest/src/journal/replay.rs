@@ -10,6 +10,7 @@ use highwater_model::{Envelope, Event};
 use super::frame::{Frame, Record};
 use super::options::Decoder;
 use super::outlet::{Committed, DeadLetter, FrameMeta};
+use super::receipts::Receipts;
 use crate::intake::Codec;
 
 /// Decodes by codec: the default of `Options::decode`.
@@ -43,12 +44,15 @@ pub(super) fn reread(
     };
     let mut envelopes = Vec::with_capacity(frame.records.len());
     let mut dead_letters = Vec::new();
+    let mut receipts = Receipts::default();
     for mut record in frame.records {
         let decoded = match (record.rejected.take(), codec(record.codec)) {
             (Some(reason), _) => Err(reason),
             (None, Some(codec)) => decode(codec, &record.raw),
             (None, None) => Err(format!("codec {} is not known to this version", record.codec)),
         };
+        let at = decoded.as_ref().ok().map(|envelope| envelope.at);
+        receipts.note(record.seq, record.partition, record.received_at, at);
         match decoded {
             Ok(envelope) => envelopes.push(Envelope { seq: record.seq, ..envelope }),
             Err(reason) => {
@@ -57,7 +61,8 @@ pub(super) fn reread(
             }
         }
     }
-    Committed { meta, signals: frame.signals, envelopes, dead_letters, stamps }
+    let receipts = receipts.finish(name);
+    Committed { meta, signals: frame.signals, envelopes, dead_letters, receipts, stamps }
 }
 
 /// A record as a dead letter.

@@ -9,7 +9,6 @@ use highwater_model::{Envelope, Event, EventKey, encode};
 use super::config::{MINUTE, SECOND, SimConfig};
 use super::random::Chance;
 use crate::intake::Intake;
-use crate::source::native;
 
 /// Which partition of the feed an event travels on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,7 +150,7 @@ impl Delivery {
             let id = format!("{}{}", self.prefix, parcel.number);
             let envelope =
                 Envelope { seq: 0, key: EventKey::default(), at: parcel.at, event: parcel.event };
-            out.push(native(encode(&envelope, &id).into_bytes(), lane.position));
+            out.push(Intake::native(encode(&envelope, &id).into_bytes(), lane.position));
         }
         last
     }

@@ -209,6 +209,16 @@ async fn a_journal_that_cannot_is_told_apart_from_one_that_is_busy() {
 }
 
 #[tokio::test]
+async fn what_can_never_fit_the_journal_is_413_and_not_to_be_tried_again() {
+    let server = Server::start(|_| {}).await;
+    server.set(Mode::Refused(NotDurable::TooLarge { max_events: 10, max_bytes: 1000 }));
+    let answer = server.post(arrival("1")).await;
+    assert_eq!((answer.status, answer.error()), (413, "too_large_for_journal"));
+    assert!(answer.header("retry-after").is_none(), "{answer:?}");
+    assert_eq!((server.count("accepted"), server.count("refused_413")), (0, 1));
+}
+
+#[tokio::test]
 async fn a_silent_journal_ends_in_503_not_in_waiting() {
     let server = Server::start(|config| config.ack_timeout_ms = 1).await;
     server.set(Mode::Held);

@@ -18,7 +18,7 @@ use super::super::files;
 use super::super::queue::Queued;
 use super::super::segment::{Segment, StoredFrame};
 use super::super::*;
-use crate::intake::{Codec, Delivery, Intake};
+use crate::intake::{Codec, Delivery, Intake, Unknown};
 
 /// 2026-01-01T00:00:00Z.
 pub(super) const START: i64 = 1_767_225_600_000;
@@ -81,12 +81,12 @@ pub(super) fn decode(_codec: Codec, raw: &[u8]) -> Result<Envelope, String> {
 pub(super) fn intake(position: u64, at: i64) -> Intake {
     let raw = format!("{{\"event_id\":\"e{position}\",\"at\":{at}}}").into_bytes();
     let decoded = decode(Codec::Native, &raw);
-    Intake { raw, codec: Codec::Native, position, decoded }
+    Intake { raw, codec: Codec::Native, position, decoded, unknown: Unknown::default() }
 }
 
 pub(super) fn garbage(position: u64) -> Intake {
     let raw = b"\xff not an event".to_vec();
-    Intake { raw, codec: Codec::Native, position, decoded: Err("not JSON".into()) }
+    Intake::rejected(raw, position, "not JSON".into())
 }
 
 pub(super) fn delivery(partition: PartitionId, items: Vec<Intake>) -> Delivery {
