@@ -43,6 +43,7 @@ impl Stretch {
                 entry.is_reference() || (self.from..self.to).contains(&envelope.at)
             }
             Entry::Rejected(rejected) => (self.from..self.to).contains(&rejected.received_at),
+            Entry::Receipt(receipt) => (self.from..self.to).contains(&receipt.received_at),
         });
         for signal in &mut batch.signals {
             if let Signal::Bound { bound, .. } | Signal::Clock { bound } = signal

@@ -4,3 +4,4 @@ mod adherence;
 mod day;
 mod forecast;
 mod script;
+mod queues;

@@ -33,10 +33,16 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) fn start(config: &Path) -> Self {
+        Service::start_with(config, &[])
+    }
+
+    /// With more in its environment.
+    pub(crate) fn start_with(config: &Path, environment: &[(&str, &str)]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_highwater"))
             .args(["run", "--config"])
             .arg(config)
             .env("RUST_LOG", "info")
+            .envs(environment.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod acceptance;
+mod authoring;
 mod bank;
 mod crash;
 mod oracle;

@@ -253,7 +253,7 @@ mod tests {
                     .map(|(_, at, value)| ((), Point { at, value, seq: 0 }));
                 let windows = FixedWindows::of(10);
                 let (totals, _) = elements.totals_at("totals", readings, windows, 5);
-                totals.map(|(_, t)| {
+                totals.map(|((), t)| {
                     let Total { window, reading, within, up_to, latest } = t;
                     (window.start, reading.at, reading.value, within, up_to, latest)
                 })

@@ -28,6 +28,22 @@ fn the_query_in_the_readme_is_the_real_one() {
     expect_document("README.md", &between(&readme, SHOWN_BEGIN, SHOWN_END, &block));
 }
 
+/// The files of the example that `docs/authoring.md` shows, and what each is.
+const TAUGHT: [(&str, &str); 2] =
+    [("tests/authoring/missed_offers.rs", "query"), ("tests/authoring/oracle.rs", "oracle")];
+
+#[test]
+fn the_example_of_the_authoring_guide_is_the_real_one() {
+    let mut guide = read("docs/authoring.md");
+    for (path, what) in TAUGHT {
+        let begin = format!("<!-- From {path}: HIGHWATER_BLESS=1 cargo test tidy -->");
+        let end = format!("<!-- End of the {what}. -->");
+        let block = format!("```rust\n{}```\n", read(path));
+        guide = between(&guide, &begin, &end, &block);
+    }
+    expect_document("docs/authoring.md", &guide);
+}
+
 #[test]
 fn the_event_in_the_readme_is_one() {
     // The shell puts the present there: an old event would be late.

@@ -1,0 +1,94 @@
+//! Missed offers: how often each agent let an offered contact go by, and who still does.
+//!
+//! in   agent states (Agent, state from then on)
+//! out  missed_offers   one row per agent and interval in which an offer was missed; status open, closing, final
+//!      incidents       spells of not responding that last; alerts follow them
+
+use highwater_dataflow::view::{Column, Row, Value, View, ViewRow};
+use highwater_dataflow::window::{Behavior, Count, FixedWindows, RowStatus, Trigger, Window};
+use highwater_dataflow::{Alerts, Incident, Millis, Revision, Table};
+use highwater_model::{AgentId, AgentState};
+use highwater_queries::{Inputs, Settings};
+use serde::{Deserialize, Serialize};
+
+/// A row of `missed_offers`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(crate) struct MissedOffers {
+    pub(crate) agent: AgentId,
+    pub(crate) window: Window,
+    pub(crate) missed: i64,
+    pub(crate) status: RowStatus,
+}
+
+impl ViewRow for MissedOffers {
+    const VIEW: &'static View = &View {
+        name: "missed_offers",
+        doc: "How often each agent did not respond to an offered contact, per interval.",
+        key: 2,
+        columns: &[
+            Column::text("agent_id", "the agent"),
+            Column::int("interval_start_ms", "start of the interval, ms UTC"),
+            Column::int("interval_end_ms", "end of the interval, ms UTC"),
+            Column::int("missed", "how often the agent went to not-responding"),
+            Column::text("status", "open (not over), closing (late events still count) or final"),
+        ],
+    };
+
+    fn cells(&self, row: &mut Row) {
+        row.extend([
+            Value::from(self.agent.0.clone()),
+            self.window.start.into(),
+            self.window.end.into(),
+            self.missed.into(),
+            self.status.as_str().into(),
+        ]);
+    }
+}
+
+/// The view. State: one count per agent and interval that is not final.
+pub(crate) fn missed_offers<'s>(
+    input: &Inputs<'s>,
+    settings: &Settings,
+) -> Table<'s, MissedOffers> {
+    let at_once = || Trigger::repeatedly(Trigger::after_count(1));
+    input
+        .agent_states()
+        .filter(|(_, state)| state.value == AgentState::NotResponding)
+        .map(|(agent, state)| (agent, (state.at, ())))
+        .window_into("missed_offers", FixedWindows::of(settings.interval()))
+        .trigger(Trigger::after_watermark().early(at_once()).late(at_once()))
+        .allowed_lateness(settings.allowed_lateness())
+        .on_time_behavior(Behavior::FireAlways)
+        .closing_behavior(Behavior::FireAlways)
+        .aggregate(Count)
+        .panes
+        .map(|(agent, pane)| MissedOffers {
+            agent,
+            window: pane.window,
+            missed: pane.value,
+            status: pane.status(),
+        })
+}
+
+/// The rule: an agent who has not responded for `lasting` ms. State: as far back as the correction horizon.
+pub(crate) fn unresponsive<'s>(input: &Inputs<'s>, lasting: Millis) -> Alerts<'s> {
+    let incidents = input
+        .agent_states()
+        .intervals("unresponsive", input.correction)
+        .filter(|(_, spell)| spell.value == AgentState::NotResponding)
+        .held_for("still unresponsive", lasting)
+        .map(move |(agent, spell)| Incident {
+            scope: agent.0.clone(),
+            from: spell.from,
+            to: spell.to,
+            value: 1,
+            threshold: 1,
+            members: vec![agent.0],
+            causes: vec![spell.seq],
+        });
+    // Any word on an agent's state may show that it had been otherwise.
+    let revisions = input
+        .agent_states()
+        .map(|(agent, state)| (agent.0, Revision { at: state.at, seq: state.seq }));
+    incidents.alerts("unresponsive", revisions, input.correction)
+}
