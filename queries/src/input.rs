@@ -200,7 +200,7 @@ impl<'s> Inputs<'s> {
 
     /// What came of each source, frame by frame.
     pub fn receipts(&self) -> Table<'s, Receipt> {
-        self.events.select("receipts", |entry| match entry {
+        self.events.select(|entry| match entry {
             Entry::Receipt(receipt) => Some(receipt.clone()),
             Entry::Event(_) | Entry::Rejected(_) => None,
         })
