@@ -3,5 +3,5 @@
 mod adherence;
 mod day;
 mod forecast;
-mod script;
 mod queues;
+mod script;

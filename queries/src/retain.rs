@@ -48,6 +48,9 @@ const DAY: Millis = 86_400_000;
 pub const NEEDS: &[Need] = &[
     Need { query: "queue_interval", kind: Kind::Contact, reach: |o| o.interval() + o.allowed_lateness() },
     Need { query: "queue_rolling", kind: Kind::Contact, reach: |o| o.rolling_s * 1000 + o.allowed_lateness() },
+    Need { query: "contact_record", kind: Kind::Contact, reach: |o| 2 * o.correction() },
+    Need { query: "contact_record", kind: Kind::AgentProfile, reach: |o| 2 * o.correction() },
+    Need { query: "contact_record", kind: Kind::QueueProfile, reach: |o| 2 * o.correction() },
     Need { query: "adherence_now", kind: Kind::AgentState, reach: |o| o.correction() + 7 * DAY },
     Need { query: "adherence_now", kind: Kind::Schedule, reach: |o| o.correction() + 7 * DAY },
 ];
