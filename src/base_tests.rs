@@ -6,7 +6,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use highwater_ingest::intake::{Codec, Delivery, Intake};
+use highwater_ingest::intake::{Delivery, Intake};
 use highwater_ingest::journal::{Journal, Options, PartitionSpec};
 use highwater_model::{
     AgentState, AgentStateChange, Channel, ContactArrival, Envelope, Event, encode,
@@ -63,8 +63,7 @@ impl Rig {
     fn append(&self, id: &str, event: Event) -> Epoch {
         let at = self.now();
         let raw = encode(&Envelope { seq: 0, key: Default::default(), at, event }, id).into_bytes();
-        let decoded = highwater_model::decode(&raw).map(|it| it.envelope).map_err(|it| it.0);
-        let items = vec![Intake { raw, codec: Codec::Native, position: 0, decoded }];
+        let items = vec![Intake::native(raw, 0)];
         let (received, received_at) = (self.clock.instant(), at);
         let delivery =
             Delivery { partition: self.partition, items, received: Some(received), received_at };

@@ -10,9 +10,8 @@ use anyhow::{Context, Result};
 use clap::Args;
 use highwater_dataflow::latency::Latency;
 use highwater_dataflow::{Clock, EventTime, Step as Alert};
-use highwater_ingest::intake::{Codec, Delivery, Intake};
+use highwater_ingest::intake::{Delivery, Intake};
 use highwater_ingest::journal::{Disk, Options, PartitionSpec, Step};
-use highwater_model::decode;
 use highwater_queries::Settings;
 use highwater_sinks::channel::{ChannelConfig, FileConfig, Retry};
 
@@ -148,11 +147,7 @@ pub(crate) fn run(dir: &Path, order: &Order) -> Result<()> {
     let mut next = order.first;
     while next < order.first + EVENTS {
         let to = next + 1 + draw.below(20);
-        let item = |n: u64| {
-            let raw = script::event(n, STEP).into_bytes();
-            let decoded = decode(&raw).map(|it| it.envelope).map_err(|malformed| malformed.0);
-            Intake { raw, codec: Codec::Native, position: n, decoded }
-        };
+        let item = |n: u64| Intake::native(script::event(n, STEP).into_bytes(), n);
         let items = (next..to).map(item).collect();
         let received = Some(Wall.instant());
         let delivery = Delivery { partition, items, received, received_at: Wall.now_ms() };

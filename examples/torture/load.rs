@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use highwater_dataflow::Clock;
-use highwater_ingest::intake::{Codec, Delivery, Intake};
+use highwater_ingest::intake::{Delivery, Intake};
 use highwater_ingest::journal::{Journal, JournalWriter, Options, PartitionSpec};
-use highwater_model::decode;
 use highwater_sinks::Health;
 
 use crate::child::{Wall, parts};
@@ -81,11 +80,7 @@ fn deliver(writer: &JournalWriter, from: u64, to: u64) -> Result<()> {
     let mut next = from;
     while next < to {
         let end = to.min(next + BATCH);
-        let item = |n: u64| {
-            let raw = script::event(n, STEP).into_bytes();
-            let decoded = decode(&raw).map(|it| it.envelope).map_err(|malformed| malformed.0);
-            Intake { raw, codec: Codec::Native, position: n, decoded }
-        };
+        let item = |n: u64| Intake::native(script::event(n, STEP).into_bytes(), n);
         let items = (next..end).map(item).collect();
         let delivery = Delivery {
             partition,
