@@ -171,10 +171,20 @@ struct Account<M> {
 struct Bin<M> {
     window: Window,
     value: M,
-    published: Option<M>,
+    published: Published<M>,
     status: RowStatus,
     /// It is in the list of what this epoch changed; between epochs none is.
     noted: bool,
+}
+
+/// What was told when the window closed. Mostly nothing comes late, and one value is enough.
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "M: Datum")]
+enum Published<M> {
+    Nothing,
+    /// What is known now.
+    Same,
+    Other(Box<M>),
 }
 
 struct Heard {
@@ -199,12 +209,24 @@ impl<M> Default for Account<M> {
 impl<M: Group + Datum> Bin<M> {
     /// The row it is told as: nothing while it amounts to nothing, unless that is news.
     fn row(&self) -> Option<Accrual<M>> {
-        (self.value != M::zero() || self.published.is_some()).then(|| Accrual {
+        let published = match &self.published {
+            Published::Nothing => None,
+            Published::Same => Some(self.value.clone()),
+            Published::Other(value) => Some((**value).clone()),
+        };
+        (self.value != M::zero() || published.is_some()).then(|| Accrual {
             window: self.window,
             value: self.value.clone(),
-            published: self.published.clone(),
+            published,
             status: self.status,
         })
+    }
+
+    fn add(&mut self, rate: &M, time: Millis) {
+        if matches!(self.published, Published::Same) {
+            self.published = Published::Other(Box::new(self.value.clone()));
+        }
+        self.value.add(rate, time as isize);
     }
 
     fn note(&mut self, old: &mut Vec<(EventTime, Option<Accrual<M>>)>) {
@@ -315,12 +337,18 @@ impl<M: Group + Datum> Account<M> {
             let place = self.bins.partition_point(|bin| bin.window.start < window.start);
             if self.bins.get(place).is_none_or(|bin| bin.window.start > window.start) {
                 let status = if window.end <= told { RowStatus::Closing } else { RowStatus::Open };
-                let bin = Bin { window, value: M::zero(), published: None, status, noted: false };
+                let bin = Bin {
+                    window,
+                    value: M::zero(),
+                    published: Published::Nothing,
+                    status,
+                    noted: false,
+                };
                 self.bins.insert(place, bin);
             }
             let bin = &mut self.bins[place];
             bin.note(&mut self.old);
-            bin.value.add(rate, (until - at) as isize);
+            bin.add(rate, until - at);
             at = until;
         }
     }
@@ -334,7 +362,9 @@ impl<M: Group + Datum> Account<M> {
             if over || bin.window.end <= reached {
                 bin.note(&mut self.old);
                 bin.status = RowStatus::Closing;
-                bin.published = Some(bin.value.clone()).filter(|value| *value != M::zero());
+                if bin.value != M::zero() {
+                    bin.published = Published::Same;
+                }
             }
         }
         for bin in &mut self.bins {

@@ -50,6 +50,7 @@ impl<'s, G: Datum, M: Datum> Table<'s, (G, Span<M>)> {
     ) -> Table<'s, (G, Episode<M>)> {
         assert!(minimum > 0, "an episode needs at least one member");
         let mut due = Vec::new();
+        let mut moved: Vec<((EventTime, u64, M), isize)> = Vec::new();
         let mut edges = Vec::new();
         closed(
             self,
@@ -60,15 +61,15 @@ impl<'s, G: Datum, M: Datum> Table<'s, (G, Span<M>)> {
                 let oldest = now.watermark.saturating_sub(horizon);
                 let mut touched = Vec::new();
                 groups.group(rows, |slot, key, group, changes| {
-                    edges.clear();
+                    moved.clear();
                     for (span, diff) in changes {
-                        edges.push((span.from, diff));
-                        edges.push((span.to, -diff));
+                        moved.push(((span.from, span.seq, span.value.clone()), diff));
+                        moved.push(((span.to, 0, span.value.clone()), -diff));
                         put(&mut group.spans, span, diff);
                     }
-                    // A span that merely got its end changes nothing at its start.
-                    differential_dataflow::consolidation::consolidate(&mut edges);
-                    if let Some(&(changed, _)) = edges.first() {
+                    // A span that merely got its end changes nothing at its start; another member's does.
+                    differential_dataflow::consolidation::consolidate(&mut moved);
+                    if let Some(&((changed, _, _), _)) = moved.first() {
                         group.rewrite(changed, minimum, &mut edges, |episode, diff| {
                             out.give((key.clone(), episode), diff);
                         });

@@ -251,3 +251,30 @@ impl Settings {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complaint(change: impl FnOnce(&mut Settings)) -> String {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        settings.check().expect_err("it cannot work")
+    }
+
+    #[test]
+    fn what_cannot_work_is_told_with_its_key() {
+        Settings::default().check().expect("the defaults work");
+        let told = complaint(|s| s.sites.time_zone = "Atlantis".into());
+        assert!(told.starts_with("queries.sites.time_zone is \"Atlantis\"; use an IANA name"));
+        let told = complaint(|s| {
+            s.sites.time_zones.insert("north".into(), "Mars/Olympus".into());
+        });
+        assert!(told.starts_with("queries.sites.time_zones.north is \"Mars/Olympus\""));
+        let told = complaint(|s| s.payroll.unpaid_states.push("siesta".into()));
+        assert!(told.contains("\"siesta\"; use states of unknown, offline"));
+        let told = complaint(|s| s.adherence.refresh_s = 7);
+        assert!(told.contains("refresh_s (7) must divide 900"));
+        assert!(complaint(|s| s.adherence.grace_s = -1).contains("grace_s"));
+    }
+}

@@ -16,7 +16,7 @@ fn day(hour: i64, minute: i64) -> String {
 
 /// Scheduled 60 minutes, ten late, ten extra: 83.3 % without and 71.4 % with the time outside the shift.
 #[test]
-fn time_outside_the_shift_counts_only_where_asked() {
+fn acceptance_1_time_outside_the_shift_counts_only_where_asked() {
     let mut script = Script::new(Settings::default());
     script.shift("late", 1, &[(&day(10, 0), &day(11, 0), "On Queue")]);
     script.state("late", &day(9, 0), "OFFLINE");
@@ -83,7 +83,7 @@ fn grace_has_two_readings() {
 
 /// On queue and not responding is out, communicating is in, a state nobody mapped is unknown and counted.
 #[test]
-fn routing_states_are_judged_and_unmapped_ones_counted() {
+fn acceptance_2_routing_states_are_judged_and_unmapped_ones_counted() {
     let mut script = Script::new(Settings::default());
     for (agent, state) in [
         ("missed", "NOT_RESPONDING"),
@@ -151,7 +151,7 @@ const MORNING: &[(&str, &str, &str)] = &[
 
 /// Twice, a second out of order, late: the seconds in and out are the same.
 #[test]
-fn duplicates_disorder_and_lateness_leave_adherent_seconds_unchanged() {
+fn acceptance_3_duplicates_disorder_and_lateness_leave_adherent_seconds_unchanged() {
     let tell = |parts: &[(&[usize], &str)]| -> Vec<Cells> {
         let mut script = Script::new(Settings::default());
         script.profile("a", &day(0, 0), "blue", "here");
@@ -198,7 +198,7 @@ fn text_or<'c>(cells: &'c Cells, column: &str) -> &'c str {
 
 /// A schedule edited three hours back is judged anew, and what had been published stays beside it.
 #[test]
-fn a_schedule_edit_keeps_both_versions() {
+fn acceptance_3_a_schedule_edit_three_hours_back_keeps_both_versions() {
     let mut script = Script::new(Settings::default());
     script.shift("a", 1, MORNING);
     morning(&mut script, &[0, 1, 3, 2, 4, 5, 6, 7]);
@@ -230,7 +230,7 @@ fn a_schedule_edit_keeps_both_versions() {
 
 /// Heartbeats that repeat a state from before the logoff, up to an hour later, do not revive the agent.
 #[test]
-fn heartbeats_after_logoff_do_not_revive_the_agent() {
+fn acceptance_4_heartbeats_after_logoff_do_not_revive_the_agent() {
     let mut script = Script::new(Settings::default());
     script.state("a", &day(9, 0), "Available");
     script.watermark(&day(9, 30));
@@ -301,7 +301,7 @@ fn sessions_are_cut_by_breaks_and_by_late_logouts() {
 
 /// The hours a day had, and the bins: an hour that comes twice is two bins, one that is skipped is none.
 #[test]
-fn a_fall_back_night_has_nine_hours_and_a_spring_night_seven() {
+fn acceptance_8_a_fall_back_night_has_nine_hours_and_a_spring_night_seven() {
     let eastern = || SiteSettings {
         time_zones: [("east".into(), "America/New_York".into())].into(),
         ..SiteSettings::default()
