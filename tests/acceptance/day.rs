@@ -1,7 +1,7 @@
 //! A simulated day of a whole center: the time out of adherence of every agent, to the millisecond.
 //!
 //! ```text
-//! HIGHWATER_SIM_AGENTS=1000 cargo test --test highwater simulated_day
+//! HIGHWATER_SIM_AGENTS=10000 cargo test --test highwater simulated_day
 //! ```
 
 use std::collections::BTreeMap;
@@ -63,7 +63,7 @@ fn feed(agents: usize) -> (EventTime, Vec<Vec<Envelope>>) {
 #[test]
 fn a_simulated_day_adds_up_to_the_millisecond() {
     let agents = std::env::var("HIGHWATER_SIM_AGENTS").ok().and_then(|text| text.parse().ok());
-    let (midnight, steps) = feed(agents.unwrap_or(60));
+    let (midnight, steps) = feed(agents.unwrap_or(1_000));
     let settings = Settings::default();
     let build = settings.clone();
     let options = Options { workers: 1, ..Options::default() };
