@@ -1,5 +1,7 @@
 //! The registry: one line per query and per rule. Everything that is published starts here.
 
+use std::cell::OnceCell;
+
 use highwater_dataflow::view::{View, ViewRow};
 use highwater_dataflow::window::LateElement;
 use highwater_dataflow::{AlertRow, Alerts, Graph, Overlay, Table};
@@ -8,15 +10,18 @@ use highwater_model::{AgentId, Name, QueueId};
 use crate::adherence::{Judged, adherence};
 use crate::contacts::{Outcome, outcomes, told};
 use crate::input::{Entry, Inputs, Rejected};
+use crate::intraday::{Spoken, Trigger, intraday};
 use crate::late_events::{DuplicateCount, LateElements, LateEvent, late_elements};
 use crate::measured::{Measured, measured};
 use crate::settings::Settings;
+use crate::staffing::{Staffed, staffed};
 use crate::{
-    AdherenceDay, AdherenceInterval, AdherenceNow, AgentSession, ContactRecord, PayrollHours,
-    PayrollLedger, QueueInterval, QueueNow, QueueReconciliation, QueueRolling, SourceLag,
-    UnmappedState, adherence_interval, adherence_now, agent_sessions, contact_record, late_events,
-    payroll_hours, queue_interval, queue_now, queue_reconciliation, queue_rolling, source_lag,
-    team_drift, unmapped_states,
+    AdherenceDay, AdherenceInterval, AdherenceNow, AgentSession, ContactRecord, ForecastRefresh,
+    PayrollHours, PayrollLedger, QueueInterval, QueueNow, QueueReconciliation, QueueRolling,
+    Reforecast, ReforecastAccuracy, SourceLag, Staffing, UnmappedState, adherence_interval,
+    adherence_now, agent_sessions, contact_record, forecast_refresh, late_events, payroll_hours,
+    queue_interval, queue_now, queue_reconciliation, queue_rolling, reforecast,
+    reforecast_accuracy, source_lag, staffing, team_drift, unmapped_states,
 };
 
 /// What several queries share: computed once, forked where used.
@@ -30,6 +35,28 @@ pub struct Shared<'s> {
     pub reconciliation: Table<'s, QueueReconciliation>,
     /// What came for windows that are final.
     pub late: Table<'s, LateElements>,
+    /// What is said of every queue's day, and its rows with what the queue promises; built on first use.
+    day: OnceCell<Table<'s, Spoken>>,
+    staffed: OnceCell<Table<'s, Staffed>>,
+}
+
+impl<'s> Shared<'s> {
+    /// What is said of every queue's day.
+    pub fn day(&self, settings: &Settings) -> Table<'s, Spoken> {
+        let build = || {
+            let outcomes = self.outcomes.clone();
+            // A surge refreshes the forecast ahead of the interval's end.
+            let surges = outcomes.clone().flat_map(|_| None::<(QueueId, (i64, Trigger))>);
+            intraday(&self.input, outcomes, surges, settings)
+        };
+        self.day.get_or_init(build).clone()
+    }
+
+    /// The rows of every queue's day, with what the queue promises.
+    pub fn staffed(&self, settings: &Settings) -> Table<'s, Staffed> {
+        let build = || staffed(&self.input, self.day(settings), &settings.staffing);
+        self.staffed.get_or_init(build).clone()
+    }
 }
 
 /// A query: the views it publishes, and how.
@@ -53,6 +80,10 @@ pub const QUERIES: &[Query] = &[
     Query { name: "queue_now", views: &[QueueNow::VIEW], publish: |g, s, o| g.publish(queue_now::queue_now(&s.input, s.outcomes.clone(), s.intervals.clone(), o)) },
     Query { name: "queue_reconciliation", views: &[QueueReconciliation::VIEW], publish: |g, s, _| g.publish(s.reconciliation.clone()) },
     Query { name: "contact_record", views: &[ContactRecord::VIEW], publish: |g, s, _| g.publish(contact_record::contact_record(&s.input)) },
+    Query { name: "reforecast", views: &[Reforecast::VIEW], publish: |g, s, o| g.publish(reforecast::reforecast(s.staffed(o))) },
+    Query { name: "staffing", views: &[Staffing::VIEW], publish: |g, s, o| g.publish(staffing::staffing(s.staffed(o))) },
+    Query { name: "forecast_refresh", views: &[ForecastRefresh::VIEW], publish: |g, s, o| g.publish(forecast_refresh::forecast_refresh(s.day(o))) },
+    Query { name: "reforecast_accuracy", views: &[ReforecastAccuracy::VIEW], publish: |g, s, o| g.publish(reforecast_accuracy::reforecast_accuracy(s.day(o))) },
     Query { name: "adherence_now", views: &[AdherenceNow::VIEW], publish: |g, s, _| g.publish(adherence_now::adherence_now(&s.input, &s.adherence)) },
     Query { name: "adherence_interval", views: &[AdherenceInterval::VIEW, AdherenceDay::VIEW], publish: |g, s, o| adherence_interval::publish(g, &s.input, &s.adherence, o) },
     Query { name: "unmapped_states", views: &[UnmappedState::VIEW], publish: |g, s, _| g.publish(unmapped_states::unmapped_states(&s.input, &s.adherence)) },
@@ -107,6 +138,8 @@ pub fn build_only(
         lag,
         late: late.concat(missed).concat(behind),
         input,
+        day: OnceCell::new(),
+        staffed: OnceCell::new(),
     };
     for query in QUERIES.iter().filter(|query| wanted(query.name)) {
         (query.publish)(graph, &shared, settings);

@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use crate::attribution::{Attribute, Attribution};
+use crate::staffing::StaffingSettings;
 
 /// The `[queries]` table of the configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -33,6 +34,7 @@ pub struct Settings {
     /// In which interval contacts and their handling time count.
     pub attribution: Attribution,
     pub team_drift: DriftRule,
+    pub staffing: StaffingSettings,
     pub adherence: AdherenceSettings,
     pub sites: SiteSettings,
     pub payroll: PayrollSettings,
@@ -183,6 +185,7 @@ impl Default for Settings {
             adherence: AdherenceSettings::default(),
             sites: SiteSettings::default(),
             payroll: PayrollSettings::default(),
+            staffing: StaffingSettings::default(),
         }
     }
 }
@@ -248,7 +251,7 @@ impl Settings {
         if self.team_drift.agents_out_min == 0 {
             return Err("queries.team_drift.agents_out_min must be at least 1".to_owned());
         }
-        Ok(())
+        self.staffing.check()
     }
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod agent_sessions;
 pub(crate) mod contact_record;
 pub(crate) mod contacts;
 pub(crate) mod dead_letters;
+pub(crate) mod forecast_refresh;
 pub(crate) mod late_events;
 pub(crate) mod payroll_hours;
 pub(crate) mod progress;
@@ -19,8 +20,11 @@ pub(crate) mod queue_interval;
 pub(crate) mod queue_now;
 pub(crate) mod queue_reconciliation;
 pub(crate) mod queue_rolling;
+pub(crate) mod reforecast;
+pub(crate) mod reforecast_accuracy;
 pub(crate) mod source_lag;
 pub(crate) mod spent;
+pub(crate) mod staffing;
 pub(crate) mod sums;
 pub(crate) mod team_drift;
 pub(crate) mod unmapped_states;
@@ -68,6 +72,7 @@ pub(crate) struct Oracle {
     payroll: payroll_hours::Payroll,
     reconciliation: queue_reconciliation::Reconciliation,
     lag: source_lag::Lag,
+    days: reforecast::Days,
 }
 
 impl Oracle {
@@ -82,6 +87,7 @@ impl Oracle {
             payroll: payroll_hours::Payroll::new(settings),
             reconciliation: queue_reconciliation::Reconciliation::new(settings),
             lag: source_lag::Lag::new(settings),
+            days: reforecast::Days::new(settings),
         }
     }
 
@@ -114,6 +120,11 @@ impl Oracle {
         put(&mut views, "late_elements", late);
         put(&mut views, "contact_record", contact_record::rows(known));
         put(&mut views, "queue_rolling", self.rolling.rows(known, &told, before, watermark));
+        self.days.follow(known, &outcomes, watermark);
+        put(&mut views, "reforecast", self.days.rows(known));
+        put(&mut views, "staffing", staffing::rows(known, &self.days, &self.settings));
+        put(&mut views, "forecast_refresh", forecast_refresh::rows(&self.days));
+        put(&mut views, "reforecast_accuracy", reforecast_accuracy::rows(&self.days));
         put(&mut views, "adherence_now", adherence_now::rows(known, &histories, watermark));
         let (intervals, days) = self.adherence.rows(known, &histories, watermark);
         put(&mut views, "adherence_interval", intervals);

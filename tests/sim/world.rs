@@ -3,7 +3,8 @@
 use highwater_model::{
     AbandonStage, Activity, ActivityMapping, AgentId, AgentProfile, AgentState, AgentStateChange,
     Channel, ContactAbandoned, ContactArrival, ContactComplete, ContactId, Event, ForecastRefresh,
-    Opening, QueueId, QueueProfile, QueueUpdate, ScheduleUpdate, ServiceLevel, Verdict,
+    ForecastUpdate, Opening, QueueId, QueueProfile, QueueUpdate, ScheduleUpdate, ServiceLevel,
+    Verdict,
 };
 
 use super::random::Random;
@@ -68,6 +69,7 @@ pub(crate) fn happenings(random: &mut Random, edits: Edits) -> Vec<Happening> {
     for contact in 0..130 {
         world.contact(contact);
     }
+    world.forecasts();
     world.all
 }
 
@@ -144,6 +146,34 @@ impl World<'_> {
             };
             let at = START + self.random.within(0, LENGTH);
             self.happens(at, Event::ForecastRefresh(refresh));
+        }
+    }
+
+    /// Quarters of an hour of two queues and a few of the third, some forecast again.
+    fn forecasts(&mut self) {
+        for n in 0..QUEUES {
+            for quarter in -4..12 {
+                if n == 2 && quarter > 0 {
+                    continue;
+                }
+                let versions = if self.edits == Edits::Past { self.random.within(1, 3) } else { 1 };
+                for version in 1..=versions {
+                    let told_at = match version {
+                        1 => START - 60 * MINUTE,
+                        _ => START + self.random.within(0, LENGTH),
+                    };
+                    let interval_start_at = START + quarter * 15 * MINUTE;
+                    let update = ForecastUpdate {
+                        queue: queue_id(n),
+                        interval_start_at,
+                        interval_end_at: interval_start_at + 15 * MINUTE,
+                        volume_milli: self.random.within(0, 12_000),
+                        aht_ms: self.random.within(60_000, 420_000),
+                        version,
+                    };
+                    self.tell(told_at, told_at, Event::ForecastUpdate(update));
+                }
+            }
         }
     }
 
