@@ -27,11 +27,14 @@ pub struct Options {
     pub epochs_in_flight: usize,
     /// Commits that may wait for the sink before the workers do.
     pub commits_waiting: usize,
+    /// How often an idle worker looks for the next epoch, yielding in between, before it sleeps: a core for the time
+    /// of a wake-up. 0: it sleeps at once.
+    pub looks_before_sleep: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { workers: 1, epochs_in_flight: 16, commits_waiting: 256 }
+        Options { workers: 1, epochs_in_flight: 16, commits_waiting: 256, looks_before_sleep: 0 }
     }
 }
 
@@ -143,7 +146,7 @@ impl<E: Datum> Runtime<E> {
                 .send((index, std::thread::current(), fits))
                 .expect("the starter waits for every worker");
             if !unfit {
-                life.run(worker, &epochs, commits.as_ref(), options.epochs_in_flight.max(1));
+                life.run(worker, &epochs, commits.as_ref(), options);
             }
         })
         .expect("worker threads start");
@@ -274,9 +277,11 @@ impl<E: Datum> Life<E> {
         worker: &mut Worker,
         epochs: &Receiver<Order<E>>,
         commits: Option<&SyncSender<Commit>>,
-        in_flight: usize,
+        options: Options,
     ) {
+        let in_flight = options.epochs_in_flight.max(1);
         let mut ended = false;
+        let mut looks = 0;
         let mut rows = Vec::new();
         while !(ended && self.open.is_empty()) {
             while !ended && self.open.len() < in_flight {
@@ -290,7 +295,14 @@ impl<E: Datum> Life<E> {
                     Err(TryRecvError::Disconnected) => ended = true,
                 }
             }
-            if self.open.is_empty() && !ended {
+            if !self.open.is_empty() || ended {
+                looks = 0;
+            }
+            if self.open.is_empty() && !ended && looks < options.looks_before_sleep {
+                looks += 1;
+                std::thread::yield_now();
+                worker.step();
+            } else if self.open.is_empty() && !ended {
                 worker.step_or_park(Some(Duration::from_millis(50)));
             } else {
                 // Other workers may owe progress: they unpark us, the pause only bounds a lost wake-up.

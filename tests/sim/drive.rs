@@ -17,7 +17,8 @@ pub(crate) fn run(
     one_by_one: bool,
 ) -> Vec<Commit> {
     let epochs_in_flight = if one_by_one { 1 } else { 16 };
-    let options = Options { workers, epochs_in_flight, commits_waiting: epochs.len().max(1) };
+    let commits_waiting = epochs.len().max(1);
+    let options = Options { workers, epochs_in_flight, commits_waiting, ..Options::default() };
     let settings = settings.clone();
     let (runtime, commits) =
         Runtime::start(options, move |graph| registry::build(graph, &settings));
@@ -48,7 +49,8 @@ pub(crate) fn run_with_restarts(
     workers: usize,
     cuts: &[usize],
 ) -> Vec<Commit> {
-    let options = Options { workers, epochs_in_flight: 16, commits_waiting: epochs.len().max(1) };
+    let commits_waiting = epochs.len().max(1);
+    let options = Options { workers, commits_waiting, ..Options::default() };
     let mut kept: Option<Kept> = None;
     let mut from = 0;
     let mut last = Vec::new();

@@ -39,7 +39,9 @@ pub(crate) fn run(data: &Path, out: &Path, port: u16) -> anyhow::Result<()> {
     let (asks, asked) = channel::<(u64, Vec<Ask>)>();
     let asked = std::sync::Mutex::new(Some(asked));
     let wanted = Wanted { q1: true, q2: false, q34: true };
-    let (runtime, commits) = Runtime::start(Options::default(), move |graph| {
+    // Latency is what is measured here: the worker stays awake between events.
+    let options = Options { looks_before_sleep: 10_000, ..Options::default() };
+    let (runtime, commits) = Runtime::start(options, move |graph| {
         let file = file.lock().expect("one worker").take().expect("built once");
         let answers = Answers::current(Box::new(BufWriter::new(file)));
         build(graph, &day, wanted, &answers);
