@@ -27,7 +27,8 @@ pub struct Settings {
     pub allowed_lateness_s: i64,
     /// How far back corrections of states, schedules and contacts reach, seconds. Default 86,400.
     pub correction_s: i64,
-    /// How long an event's identity is remembered, seconds. Default 604,800: senders retry for days.
+    /// How long an event's identity is remembered, seconds. Default 90,000: what is repeated later than `correction_s`
+    /// is too late to count, and reference data that is repeated changes nothing.
     pub dedup_s: i64,
     /// Rows of `queue_interval` for intervals without contacts, within opening hours. Default true.
     pub empty_intervals: bool,
@@ -178,7 +179,7 @@ impl Default for Settings {
             rolling_every_s: 30,
             allowed_lateness_s: 7_200,
             correction_s: 86_400,
-            dedup_s: 604_800,
+            dedup_s: 90_000,
             empty_intervals: true,
             attribution: Attribution::default(),
             team_drift: DriftRule::default(),
@@ -189,6 +190,9 @@ impl Default for Settings {
         }
     }
 }
+
+/// How far ahead of the watermark events may lie: the future guard and the disorder of sources stay below it.
+const DEDUP_MARGIN_S: i64 = 900;
 
 impl Settings {
     pub fn interval(&self) -> Millis {
@@ -224,6 +228,13 @@ impl Settings {
             return Err(format!(
                 "queries.rolling_s ({}) must be a multiple of queries.rolling_every_s ({})",
                 self.rolling_s, self.rolling_every_s
+            ));
+        }
+        if self.dedup_s < self.correction_s + DEDUP_MARGIN_S {
+            return Err(format!(
+                "queries.dedup_s ({}) must exceed queries.correction_s ({}) by {DEDUP_MARGIN_S}, or an event from ahead of \
+                 the watermark could count again",
+                self.dedup_s, self.correction_s
             ));
         }
         if self.allowed_lateness_s < 0 || self.allowed_lateness_s > self.correction_s {
