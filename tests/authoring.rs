@@ -36,7 +36,8 @@ fn the_example_of_the_guide_equals_its_oracle_at_every_epoch() {
         let told = deliver(&mut random, happenings, trouble);
         let epochs = epochs(&mut random, told, 40, trouble);
 
-        let options = Options { workers, epochs_in_flight: 1, commits_waiting: 1 };
+        let options =
+            Options { workers, epochs_in_flight: 1, commits_waiting: 1, ..Options::default() };
         let chosen = settings.clone();
         let (runtime, commits) = Runtime::start(options, move |graph| {
             let input = Inputs::new(graph, &chosen);
