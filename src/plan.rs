@@ -246,8 +246,10 @@ impl fmt::Display for Plan {
             line(f, "query", &format!("{} -> {}", query.name, views.join(", ")))?;
         }
         for rule in registry::RULES {
-            let state = if (rule.enabled)(&self.settings) { "on" } else { "off" };
-            line(f, "rule", &format!("{} ({state}) -> alerts", rule.name))?;
+            let terms = rule.definition.configured(&self.settings);
+            let state = if terms.enabled { "on" } else { "off" };
+            let terms = terms.text(rule.definition);
+            line(f, "rule", &format!("{} ({state}: {terms}) -> alerts", rule.name))?;
         }
         line(f, "views", &self.sinks.path.display().to_string())?;
         if let Some(changelog) = &self.changelog {

@@ -11,11 +11,11 @@ use highwater_dataflow::view::{Commit, Row, Value};
 use highwater_dataflow::{FOREVER, Signal, Step};
 use highwater_queries::retain::Base;
 use highwater_queries::settings::{
-    AdherenceSettings, ClosedSide, DriftRule, Grace, PayrollSettings, SiteSettings,
+    AdherenceSettings, ClosedSide, Grace, PayrollSettings, RuleSettings, SiteSettings,
 };
 use highwater_queries::{Attribute, Attribution, Entry, Settings};
 
-use crate::oracle::team_drift::Stretch;
+use crate::oracle::alarms::Stretch;
 use crate::oracle::{Contents, Epoch, Oracle};
 use crate::sim::delivery::{Trouble, deliver, epochs};
 use crate::sim::drive::{Sinks, difference, run, run_with_restarts};
@@ -68,11 +68,7 @@ impl Case {
                     Attribute::Prorated,
                 ]),
             },
-            team_drift: DriftRule {
-                enabled: true,
-                agents_out_min: random.within(2, 4) as usize,
-                lasting_s: *random.pick(&[0, 0, 0, 120]),
-            },
+            rules: rules(&mut random),
             ..time_settings(seed)
         };
         settings.check().unwrap();
@@ -118,6 +114,36 @@ fn time_settings(seed: u64) -> Settings {
         sites,
         ..Settings::default()
     }
+}
+
+/// Rules told so that a small world sets them off.
+fn rules(random: &mut Random) -> BTreeMap<String, RuleSettings> {
+    let mut rules = BTreeMap::new();
+    let mut tell = |rule: &str, parameters: &[(&str, i64)]| {
+        let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), *value as f64));
+        let told = RuleSettings { enabled: None, parameters: parameters.collect() };
+        rules.insert(rule.to_owned(), told);
+    };
+    tell(
+        "team_drift",
+        &[("agents_out_min", random.within(2, 4)), ("lasting_s", *random.pick(&[0, 0, 0, 120]))],
+    );
+    tell(
+        "queue_overflow",
+        &[("waiting_max", random.within(2, 6)), ("lasting_s", *random.pick(&[0, 60, 200]))],
+    );
+    let limit = random.within(2, 9) * 60;
+    tell(
+        "agent_stuck",
+        &[("break_s", limit), ("acw_s", limit / 2), ("away_s", 300), ("lunch_s", 0)],
+    );
+    tell("feed_silent", &[("silent_s", *random.pick(&[20, 60, 240]))]);
+    tell(
+        "consumer_lag",
+        &[("lag_max_s", *random.pick(&[20, 60, 300])), ("lasting_s", *random.pick(&[0, 30]))],
+    );
+    tell("dead_letter_rate", &[("letters_max", random.within(0, 2))]);
+    rules
 }
 
 #[test]
@@ -174,6 +200,10 @@ fn arrival_order_and_batching_leave_no_trace() {
                 assert!(!rows.is_empty(), "seed {seed}: {view} shows something");
             }
             let standing = alerts.values().filter(|row| text(&row[3]) != "retracted").map(claim);
+            // Of two copies of an event the one that comes first is the cause.
+            let standing = standing.map(|claim| Stretch { causes: None, ..claim });
+            // How late things came is the one thing that must show.
+            let standing = standing.filter(|claim| claim.rule != "consumer_lag");
             let standing: BTreeSet<Stretch> = standing.collect();
             (as_corrected(sinks.views), standing)
         };
@@ -310,7 +340,7 @@ fn compare(case: &Case, commits: &[Commit]) -> Result<(), String> {
             return Err(format!("{place}: the watermark is {is}, not {should}"));
         }
         same(&sinks.views, &expected.views)
-            .and_then(|()| alerts(&sinks, commit, &expected.drifts))
+            .and_then(|()| alerts(&sinks, commit, &expected.alarms))
             .map_err(|wrong| format!("{place}, watermark {}: {wrong}", commit.watermark))?;
     }
     Ok(())
@@ -336,9 +366,9 @@ fn same(views: &Contents, expected: &Contents) -> Result<(), String> {
     Ok(())
 }
 
-/// The alerts that stand are the true drifts, each told by its messages; what this commit retracts is untrue.
-fn alerts(sinks: &Sinks, commit: &Commit, drifts: &[Stretch]) -> Result<(), String> {
-    let none = std::collections::BTreeMap::new();
+/// The alerts that stand are the true alarms, each told by its messages; what this commit retracts is untrue.
+fn alerts(sinks: &Sinks, commit: &Commit, alarms: &[Stretch]) -> Result<(), String> {
+    let none = BTreeMap::new();
     let rows = sinks.views.get("alerts").unwrap_or(&none);
     let mut standing = Vec::new();
     for row in rows.values() {
@@ -352,18 +382,23 @@ fn alerts(sinks: &Sinks, commit: &Commit, drifts: &[Stretch]) -> Result<(), Stri
         }
     }
     standing.sort();
-    if standing != drifts {
-        let wrong: Vec<_> = standing.iter().filter(|claim| !drifts.contains(claim)).collect();
-        let missing: Vec<_> = drifts.iter().filter(|drift| !standing.contains(drift)).collect();
-        return Err(format!("alerts differ\n  wrong   {wrong:?}\n  missing {missing:?}"));
+    let same = |claim: &Stretch, alarm: &Stretch| {
+        let causes = alarm.causes.as_ref().or(claim.causes.as_ref());
+        *claim == Stretch { causes: causes.cloned(), ..alarm.clone() }
+    };
+    if standing.len() != alarms.len() || !standing.iter().zip(alarms).all(|(a, b)| same(a, b)) {
+        let within = |all: &[Stretch], one: &Stretch| {
+            all.iter().any(|other| same(one, other) || same(other, one))
+        };
+        let wrong: Vec<_> = standing.iter().filter(|claim| !within(alarms, claim)).collect();
+        let missing: Vec<_> = alarms.iter().filter(|alarm| !within(&standing, alarm)).collect();
+        return Err(format!("alerts differ\n  wrong   {wrong:#?}\n  missing {missing:#?}"));
     }
     // What is retracted is untrue now; it may come true again later, under this name or another.
     for message in commit.notifications.iter().filter(|m| m.step == Step::Retracted) {
         let is = &message.incident;
-        if drifts
-            .iter()
-            .any(|d| (d.team.as_str(), d.from, d.to) == (is.scope.as_str(), is.from, is.to))
-        {
+        let claimed = (message.rule.as_str(), is.scope.as_str(), is.from, is.to);
+        if alarms.iter().any(|a| (a.rule.as_str(), a.scope.as_str(), a.from, a.to) == claimed) {
             return Err(format!("retracted, and true: {message:?}"));
         }
     }
@@ -381,11 +416,15 @@ fn alerts(sinks: &Sinks, commit: &Commit, drifts: &[Stretch]) -> Result<(), Stri
             _ => "resolved",
         };
         let told = Stretch {
-            team: last.incident.scope.to_string(),
+            rule: last.rule.to_string(),
+            scope: last.incident.scope.to_string(),
             from: last.incident.from,
             to: last.incident.to,
-            peak: last.incident.value,
+            value: last.incident.value,
+            threshold: last.incident.threshold,
             members: last.incident.members.join(","),
+            reason: last.incident.reason.to_string(),
+            causes: Some(last.incident.causes.clone()),
         };
         if (claim(row), text(&row[3]), &row[9])
             != (told, status, &Value::Int(i64::from(last.revision)))
@@ -403,12 +442,17 @@ fn claim(row: &Row) -> Stretch {
         Value::Null => FOREVER,
         other => panic!("no whole number: {other:?}"),
     };
+    let seqs = text(&row[10]).split(',').filter(|seq| !seq.is_empty());
     Stretch {
-        team: text(&row[2]).to_owned(),
+        rule: text(&row[1]).to_owned(),
+        scope: text(&row[2]).to_owned(),
         from: int(&row[4]),
         to: int(&row[5]),
-        peak: int(&row[6]),
+        value: int(&row[6]),
+        threshold: int(&row[7]),
         members: text(&row[8]).replace(", ", ","),
+        reason: if row[13] == Value::Null { String::new() } else { text(&row[13]).to_owned() },
+        causes: Some(seqs.map(|seq| seq.parse().unwrap()).collect()),
     }
 }
 

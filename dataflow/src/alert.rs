@@ -18,6 +18,8 @@ pub struct Incident {
     pub members: Vec<CompactString>,
     /// Journal positions of the records that brought it about, sorted.
     pub causes: Vec<u64>,
+    /// Why it ended or was taken back where the condition's own end is not why; empty otherwise.
+    pub reason: CompactString,
 }
 
 /// A step of an alert's life.
@@ -30,7 +32,8 @@ pub enum Step {
     Amended,
     /// The condition ended at `to`.
     Resolved,
-    /// Later knowledge shows that it never was true; `causes` are the records that showed it.
+    /// Later knowledge shows that it never was true, or that it is part of another alert: the incident's `reason` says
+    /// which.
     Retracted,
 }
 
@@ -55,6 +58,9 @@ pub struct Notification {
     pub step: Step,
     pub rule: CompactString,
     pub incident: Incident,
+    /// Journal positions of the records that made this step known, sorted: those that brought it about for one that
+    /// opens; otherwise those that changed or ended it, as far as records and not the passing of time did.
+    pub causes: Vec<u64>,
     /// The epoch in which this step became known.
     pub epoch: Epoch,
 }

@@ -7,7 +7,7 @@ use crate::alert::{Incident, Notification, Step};
 use crate::closed::{Out, closed2, route};
 use crate::keyed::Keyed;
 use crate::overlay::Revision;
-use crate::table::{Change, Table};
+use crate::table::Table;
 use crate::time::{Epoch, EventTime, FOREVER, Millis};
 use crate::view::{Column, Row, Value, View, ViewRow};
 
@@ -17,6 +17,8 @@ pub struct AlertRow {
     pub alert_id: CompactString,
     pub rule: CompactString,
     pub incident: Incident,
+    /// Journal positions of the records that made the latest step known.
+    pub latest_causes: Vec<u64>,
     pub status: AlertStatus,
     pub revision: u32,
     /// The epoch in which the latest step became known.
@@ -43,7 +45,7 @@ impl AlertStatus {
 impl ViewRow for AlertRow {
     const VIEW: &'static View = &View {
         name: "alerts",
-        doc: "Every alert with its latest state; a retracted one never was true.",
+        doc: "Every alert with its latest state; a retracted one never was true, or is part of another.",
         key: 1,
         columns: &[
             Column::text("alert_id", "rule/scope/start as first known; stable for life"),
@@ -58,6 +60,14 @@ impl ViewRow for AlertRow {
             Column::int("revision", "how many messages were sent about it"),
             Column::text("causes", "journal positions of the causing records, comma separated"),
             Column::int("known_ms", "when the latest step became known, ms UTC"),
+            Column::text(
+                "latest_causes",
+                "journal positions of the records that made the latest step known, comma separated",
+            ),
+            Column::text(
+                "reason",
+                "why it ended or was taken back, where the condition's own end is not why",
+            ),
         ],
     };
 
@@ -76,6 +86,8 @@ impl ViewRow for AlertRow {
             i64::from(self.revision).into(),
             Value::Text(causes(&incident.causes).into()),
             ((self.known / 1000) as i64).into(),
+            Value::Text(causes(&self.latest_causes).into()),
+            Some(incident.reason.clone()).filter(|reason| !reason.is_empty()).into(),
         ]);
     }
 }
@@ -95,9 +107,10 @@ pub struct Alerts<'s> {
 impl<'s> Table<'s, Incident> {
     /// Follows incidents through their lives.
     ///
-    /// An incident that changes but still overlaps what it was remains the same alert. One that vanishes was never true:
-    /// it is retracted, with the `revisions` (by scope) of the same epoch as the cause. State: alerts that ended within
-    /// `horizon` of the watermark, and open ones; the rows of older ones stay.
+    /// An incident that changes but still overlaps what it was remains the same alert. One that vanishes was never true
+    /// and is retracted; or another one has grown over it, and it is retracted as a part of that. `revisions` (by scope)
+    /// are the records that changed what had been said: those of an epoch are the causes of what it changes. State:
+    /// alerts that ended within `horizon` of the watermark, and open ones; the rows of older ones stay.
     pub fn alerts(
         self,
         rule: &str,
@@ -124,10 +137,12 @@ impl<'s> Table<'s, Incident> {
                         let side = if diff > 0 { &mut come } else { &mut gone };
                         side.push(incident.clone());
                     }
-                    let mut shown =
-                        revisions.iter().filter(|((of, _), _, n)| of == scope && *n > 0);
-                    let mut life = Life { rule: &rule, epoch: now.epoch, alerts };
-                    life.step(gone, come, &mut shown, out, messages);
+                    let shown = revisions.iter().filter(|((of, _), _, n)| of == scope && *n > 0);
+                    let mut shown: Vec<u64> = shown.map(|((_, known), _, _)| known.seq).collect();
+                    shown.sort_unstable();
+                    shown.dedup();
+                    let mut life = Life { rule: &rule, epoch: now.epoch, shown, alerts };
+                    life.step(gone, come, out, messages);
                 });
                 due.clear();
                 scopes.due(now.watermark, &mut due);
@@ -165,6 +180,8 @@ impl AlertRow {
 struct Life<'a> {
     rule: &'a CompactString,
     epoch: Epoch,
+    /// The records that changed in this epoch what had been said of the scope.
+    shown: Vec<u64>,
     alerts: &'a mut Vec<AlertRow>,
 }
 
@@ -174,7 +191,6 @@ impl Life<'_> {
         &mut self,
         mut gone: Vec<Incident>,
         mut come: Vec<Incident>,
-        revisions: &mut dyn Iterator<Item = &Change<(CompactString, Revision)>>,
         rows: &mut Out<AlertRow>,
         messages: &mut Out<Notification>,
     ) {
@@ -200,7 +216,8 @@ impl Life<'_> {
                 self.tell(at, step, incident, rows, messages);
             } else {
                 let at = self.open(&incident);
-                let open = Incident { to: FOREVER, ..incident.clone() };
+                let open =
+                    Incident { to: FOREVER, reason: CompactString::default(), ..incident.clone() };
                 // Known only once it was over: it opens and resolves in one breath, so that receivers can pair them.
                 if incident.to < FOREVER {
                     self.tell(at, Step::Opened, open, rows, messages);
@@ -210,15 +227,18 @@ impl Life<'_> {
                 }
             }
         }
-        if orphans.is_empty() {
-            return;
-        }
-        let mut causes: Vec<u64> = revisions.map(|((_, revision), _, _)| revision.seq).collect();
-        causes.sort_unstable();
-        causes.dedup();
         for at in orphans {
-            let incident = Incident { causes: causes.clone(), ..self.alerts[at].incident.clone() };
-            self.tell(at, Step::Retracted, incident, rows, messages);
+            let was = self.alerts[at].incident.clone();
+            let by = self.alerts.iter().enumerate().find(|(other, alert)| {
+                let is = &alert.incident;
+                let stands = *other != at && alert.status != AlertStatus::Retracted;
+                stands && alert.known == self.epoch && is.from < was.to && was.from < is.to
+            });
+            let reason = by.map_or_else(
+                || CompactString::const_new("never was true"),
+                |(_, alert)| format_compact!("merged into {}", alert.alert_id),
+            );
+            self.tell(at, Step::Retracted, Incident { reason, ..was }, rows, messages);
         }
     }
 
@@ -241,6 +261,7 @@ impl Life<'_> {
             alert_id,
             rule: self.rule.clone(),
             incident: incident.clone(),
+            latest_causes: Vec::new(),
             status: AlertStatus::Open,
             revision: 0,
             known: self.epoch,
@@ -267,6 +288,10 @@ impl Life<'_> {
             _ if incident.to < FOREVER => AlertStatus::Resolved,
             _ => AlertStatus::Open,
         };
+        alert.latest_causes = match step {
+            Step::Opened => incident.causes.clone(),
+            _ => self.shown.clone(),
+        };
         alert.incident = incident;
         rows.give(alert.clone(), 1);
         messages.give(
@@ -276,6 +301,7 @@ impl Life<'_> {
                 step,
                 rule: alert.rule.clone(),
                 incident: alert.incident.clone(),
+                causes: alert.latest_causes.clone(),
                 epoch: self.epoch,
             },
             1,

@@ -32,10 +32,18 @@ impl<'s, E: Datum> Events<'s, E> {
 
     /// As [`Events::select`], any number of rows from each event.
     pub fn select_many<D: Datum>(&self, pick: impl Fn(&E, &mut Vec<D>) + 'static) -> Table<'s, D> {
+        self.select_by_epoch(move |event, _, out| pick(event, out))
+    }
+
+    /// As [`Events::select_many`], knowing the epoch that brought the event.
+    pub fn select_by_epoch<D: Datum>(
+        &self,
+        pick: impl Fn(&E, Epoch, &mut Vec<D>) + 'static,
+    ) -> Table<'s, D> {
         self.read(move |batch, out| {
             let mut picked = Vec::new();
             for (event, epoch, diff) in batch {
-                pick(event, &mut picked);
+                pick(event, *epoch, &mut picked);
                 out.extend(picked.drain(..).map(|row| (row, *epoch, *diff)));
             }
         })

@@ -1,4 +1,4 @@
-//! Conditions that must last, and rows that are present only for a time.
+//! Conditions that must last, and rows that hold or are present only for a time.
 
 use std::collections::BTreeMap;
 
@@ -84,6 +84,35 @@ impl<K: Datum, V: Datum> Table<'_, (K, Span<V>)> {
                     } else {
                         pending.at(matures, row, diff);
                     }
+                }
+                flush(&mut changes, out);
+            },
+        )
+    }
+
+    /// Each span for at most `duration` of event time: what was said long ago is no longer known.
+    ///
+    /// An open span ends once the watermark is `duration` past its start. State: open spans younger than that.
+    pub fn lasts_at_most(self, name: &str, duration: Millis) -> Self {
+        let mut changes = Vec::new();
+        closed(
+            self,
+            name,
+            |(key, _)| crate::closed::route(key),
+            Pending::new(),
+            move |pending, now, rows: &mut Vec<Change<(K, Span<V>)>>, out| {
+                pending.due(now.watermark, &mut changes);
+                for ((key, span), _, diff) in rows.drain(..) {
+                    let over = span.from.saturating_add(duration);
+                    let ended = (key, Span { to: span.to.min(over), ..span });
+                    if span.to < FOREVER || over <= now.watermark {
+                        changes.push((ended, diff));
+                        continue;
+                    }
+                    let open = (ended.0.clone(), Span { to: FOREVER, ..ended.1.clone() });
+                    changes.push((open.clone(), diff));
+                    pending.at(over, open, -diff);
+                    pending.at(over, ended, diff);
                 }
                 flush(&mut changes, out);
             },

@@ -41,6 +41,8 @@ impl<'s, K: Datum, V: Datum> Table<'s, (K, Point<V>)> {
                         let here = points.entry(point.at).or_default();
                         let copies = here.entry(point.value.clone()).or_insert((point.seq, 0));
                         copies.1 += diff;
+                        // Of two records that say the same, the first in the journal is the cause.
+                        copies.0 = copies.0.min(point.seq);
                         if copies.1 <= 0 {
                             here.remove(&point.value);
                             if here.is_empty() {

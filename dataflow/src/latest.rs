@@ -56,6 +56,14 @@ impl<'s, K: Datum, V: Datum> Table<'s, (K, Point<V>)> {
                             let old = std::mem::replace(latest, point);
                             before.entry(key).or_insert(Some(old));
                         }
+                        // Of two records that say the same, the first in the journal is the cause.
+                        Some(latest)
+                            if *latest == Point { seq: latest.seq, ..point.clone() }
+                                && point.seq < latest.seq =>
+                        {
+                            let old = std::mem::replace(latest, point);
+                            before.entry(key).or_insert(Some(old));
+                        }
                         Some(_) => {}
                     }
                 }

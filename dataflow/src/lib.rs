@@ -2,6 +2,7 @@
 
 pub mod accrue;
 pub mod admit;
+pub mod alarms;
 pub mod alert;
 pub mod alerts;
 mod as_of;
@@ -18,6 +19,7 @@ mod hold;
 mod intervals;
 pub mod keep;
 mod keyed;
+mod keys;
 pub mod latency;
 mod latest;
 mod lookup;
@@ -42,6 +44,7 @@ pub mod window;
 
 pub use accrue::{Accrual, Accrued, Correction, Pace};
 pub use admit::{Admission, Horizons, Reason, Refused};
+pub use alarms::{Alarm, Alarms, End, Finding};
 pub use alert::{Incident, Notification, Step};
 pub use alerts::{AlertRow, AlertStatus, Alerts};
 pub use clock::Clock;

@@ -3,6 +3,7 @@
 use highwater_dataflow::{Admission, Events, Graph, Millis, Point, Refused, Span, Table};
 use highwater_model::{
     AgentId, AgentProfile, AgentState, Envelope, Event, Name, QueueId, QueueProfile, QueueUpdate,
+    RuleUpdate,
 };
 use serde::{Deserialize, Serialize};
 
@@ -180,6 +181,30 @@ impl<'s> Inputs<'s> {
             Event::QueueProfile(profile) => Some((
                 profile.queue.clone(),
                 Point { at: envelope.at, value: profile.clone(), seq: envelope.seq },
+            )),
+            _ => None,
+        })
+    }
+
+    /// `(kind, when it was journaled)` of every event but reference data, ms UTC by the journal's clock.
+    pub fn arrivals(&self) -> Table<'s, (Name, Point<i64>)> {
+        self.events.select_by_epoch(|entry, epoch, out| {
+            if let Entry::Event(envelope) = entry
+                && !is_reference(&envelope.event)
+            {
+                let kind = Name::const_new(envelope.event.event_type());
+                let value = (epoch / 1000) as i64;
+                out.push((kind, Point { at: envelope.at, value, seq: envelope.seq }));
+            }
+        })
+    }
+
+    /// `(rule, what it is told from then on)`, all scopes.
+    pub fn rule_updates(&self) -> Table<'s, (Name, Point<RuleUpdate>)> {
+        self.pick(|envelope| match &envelope.event {
+            Event::RuleUpdate(update) => Some((
+                update.rule.clone(),
+                Point { at: envelope.at, value: update.clone(), seq: envelope.seq },
             )),
             _ => None,
         })

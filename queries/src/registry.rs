@@ -4,8 +4,8 @@ use std::cell::OnceCell;
 
 use highwater_dataflow::view::{View, ViewRow};
 use highwater_dataflow::window::LateElement;
-use highwater_dataflow::{AlertRow, Alerts, Graph, Overlay, Table};
-use highwater_model::{AgentId, Name, QueueId};
+use highwater_dataflow::{AlertRow, Alerts, Graph, Overlay, Point, Table};
+use highwater_model::{AgentId, Name, QueueId, RuleUpdate};
 
 use crate::adherence::{Judged, adherence};
 use crate::contacts::{Outcome, outcomes, told};
@@ -13,15 +13,17 @@ use crate::input::{Entry, Inputs, Rejected};
 use crate::intraday::{Spoken, Trigger, intraday};
 use crate::late_events::{DuplicateCount, LateElements, LateEvent, late_elements};
 use crate::measured::{Measured, measured};
+use crate::rule::Definition;
 use crate::settings::Settings;
 use crate::staffing::{Staffed, staffed};
 use crate::{
     AdherenceDay, AdherenceInterval, AdherenceNow, AgentSession, ContactRecord, ForecastRefresh,
-    PayrollHours, PayrollLedger, QueueInterval, QueueNow, QueueReconciliation, QueueRolling,
-    Reforecast, ReforecastAccuracy, SourceLag, Staffing, UnmappedState, adherence_interval,
-    adherence_now, agent_sessions, contact_record, forecast_refresh, late_events, payroll_hours,
-    queue_interval, queue_now, queue_reconciliation, queue_rolling, reforecast,
-    reforecast_accuracy, source_lag, staffing, team_drift, unmapped_states,
+    InForce, PayrollHours, PayrollLedger, QueueInterval, QueueNow, QueueReconciliation,
+    QueueRolling, Reforecast, ReforecastAccuracy, SourceLag, Staffing, UnmappedState,
+    adherence_interval, adherence_now, agent_sessions, agent_stuck, consumer_lag, contact_record,
+    dead_letter_rate, feed_silent, feeds, forecast_refresh, late_events, payroll_hours,
+    queue_interval, queue_now, queue_overflow, queue_reconciliation, queue_rolling, reforecast,
+    reforecast_accuracy, rules, source_lag, staffing, team_drift, unmapped_states,
 };
 
 /// What several queries share: computed once, forked where used.
@@ -33,6 +35,10 @@ pub struct Shared<'s> {
     pub intervals: Table<'s, QueueInterval>,
     pub lag: Table<'s, SourceLag>,
     pub reconciliation: Table<'s, QueueReconciliation>,
+    /// `(rule, what it is told from then on)`, all scopes.
+    pub rules: Table<'s, (Name, Point<RuleUpdate>)>,
+    /// `(kind of event, slot with the lag of its promptest event)`.
+    pub feeds: Table<'s, (Name, Point<i64>)>,
     /// What came for windows that are final.
     pub late: Table<'s, LateElements>,
     /// What is said of every queue's day, and its rows with what the queue promises; built on first use.
@@ -66,10 +72,10 @@ pub struct Query {
     pub publish: for<'s> fn(&mut Graph<'s, Entry>, &Shared<'s>, &Settings),
 }
 
-/// A rule: whether it is on, and the alerts it raises.
+/// A rule: what it can be told, and the alerts it raises.
 pub struct Rule {
     pub name: &'static str,
-    pub enabled: fn(&Settings) -> bool,
+    pub definition: &'static Definition,
     pub alerts: for<'s> fn(&Shared<'s>, &Settings) -> Alerts<'s>,
 }
 
@@ -91,12 +97,18 @@ pub const QUERIES: &[Query] = &[
     Query { name: "payroll_hours", views: &[PayrollHours::VIEW, PayrollLedger::VIEW], publish: |g, s, o| payroll_hours::publish(g, &s.input, o) },
     Query { name: "dead_letters", views: &[Rejected::VIEW], publish: |g, s, _| g.publish(s.input.rejected()) },
     Query { name: "source_lag", views: &[SourceLag::VIEW], publish: |g, s, _| g.publish(s.lag.clone()) },
+    Query { name: "rules", views: &[InForce::VIEW], publish: |g, s, o| g.publish(rules::rules(s, o)) },
     Query { name: "late_events", views: &[LateEvent::VIEW, DuplicateCount::VIEW], publish: |g, s, _| late_events::publish(g, &s.input) },
 ];
 
 #[rustfmt::skip]
 pub const RULES: &[Rule] = &[
-    Rule { name: "team_drift", enabled: |o| o.team_drift.enabled, alerts: |s, o| team_drift::team_drift(&s.input, &s.adherence, &o.team_drift) },
+    Rule { name: "team_drift", definition: &team_drift::TEAM_DRIFT, alerts: team_drift::team_drift },
+    Rule { name: "queue_overflow", definition: &queue_overflow::QUEUE_OVERFLOW, alerts: queue_overflow::queue_overflow },
+    Rule { name: "agent_stuck", definition: &agent_stuck::AGENT_STUCK, alerts: agent_stuck::agent_stuck },
+    Rule { name: "feed_silent", definition: &feed_silent::FEED_SILENT, alerts: feed_silent::feed_silent },
+    Rule { name: "consumer_lag", definition: &consumer_lag::CONSUMER_LAG, alerts: consumer_lag::consumer_lag },
+    Rule { name: "dead_letter_rate", definition: &dead_letter_rate::DEAD_LETTER_RATE, alerts: dead_letter_rate::dead_letter_rate },
 ];
 
 /// All views, sorted by name.
@@ -137,6 +149,8 @@ pub fn build_only(
         reconciliation,
         lag,
         late: late.concat(missed).concat(behind),
+        rules: input.rule_updates(),
+        feeds: feeds::feeds(&input),
         input,
         day: OnceCell::new(),
         staffed: OnceCell::new(),
@@ -144,7 +158,7 @@ pub fn build_only(
     for query in QUERIES.iter().filter(|query| wanted(query.name)) {
         (query.publish)(graph, &shared, settings);
     }
-    let rules = RULES.iter().filter(|rule| wanted(rule.name) && (rule.enabled)(settings));
+    let rules = RULES.iter().filter(|rule| wanted(rule.name));
     let alerts = rules.map(|rule| (rule.alerts)(&shared, settings)).reduce(|all, more| Alerts {
         rows: all.rows.concat(more.rows),
         messages: all.messages.concat(more.messages),

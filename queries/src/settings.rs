@@ -9,6 +9,8 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use crate::attribution::{Attribute, Attribution};
+use crate::registry::RULES;
+use crate::rule::in_milli;
 use crate::staffing::StaffingSettings;
 
 /// The `[queries]` table of the configuration.
@@ -34,8 +36,9 @@ pub struct Settings {
     pub empty_intervals: bool,
     /// In which interval contacts and their handling time count.
     pub attribution: Attribution,
-    pub team_drift: DriftRule,
     pub staffing: StaffingSettings,
+    /// What rules are told unless an event says otherwise, by rule. Default: as documented per rule.
+    pub rules: BTreeMap<String, RuleSettings>,
     pub adherence: AdherenceSettings,
     pub sites: SiteSettings,
     pub payroll: PayrollSettings,
@@ -153,21 +156,12 @@ impl From<ClosedSide> for Closed {
     }
 }
 
-/// The rule `team_drift`.
-#[derive(Clone, Debug, Deserialize)]
+/// What one rule is told: `enabled`, and parameters by name, as in a `RuleUpdate`.
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct DriftRule {
-    pub enabled: bool,
-    /// Agents of one team out of adherence at once. Default 3.
-    pub agents_out_min: usize,
-    /// How long that must last in event time before it is an alert, seconds. Default 0: at once.
-    pub lasting_s: i64,
-}
-
-impl Default for DriftRule {
-    fn default() -> Self {
-        DriftRule { enabled: true, agents_out_min: 3, lasting_s: 0 }
-    }
+pub struct RuleSettings {
+    pub enabled: Option<bool>,
+    pub parameters: BTreeMap<String, f64>,
 }
 
 impl Default for Settings {
@@ -182,11 +176,11 @@ impl Default for Settings {
             dedup_s: 90_000,
             empty_intervals: true,
             attribution: Attribution::default(),
-            team_drift: DriftRule::default(),
             adherence: AdherenceSettings::default(),
             sites: SiteSettings::default(),
             payroll: PayrollSettings::default(),
             staffing: StaffingSettings::default(),
+            rules: BTreeMap::new(),
         }
     }
 }
@@ -259,8 +253,20 @@ impl Settings {
         }
         self.sites.check()?;
         self.payroll.check()?;
-        if self.team_drift.agents_out_min == 0 {
-            return Err("queries.team_drift.agents_out_min must be at least 1".to_owned());
+        for (name, rule) in &self.rules {
+            let known = RULES.iter().map(|known| known.definition);
+            let Some(definition) = known.clone().find(|known| known.name == name) else {
+                let names: Vec<&str> = known.map(|known| known.name).collect();
+                return Err(format!(
+                    "queries.rules.{name}: no rule has this name; there are {}",
+                    names.join(", ")
+                ));
+            };
+            let parameters = rule.parameters.iter();
+            let parameters = parameters.map(|(name, value)| (name.as_str(), in_milli(*value)));
+            if let [fault, ..] = definition.read(rule.enabled, parameters).1.as_slice() {
+                return Err(format!("queries.rules.{name}.parameters: {fault}"));
+            }
         }
         self.staffing.check()
     }

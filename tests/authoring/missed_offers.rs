@@ -85,6 +85,7 @@ pub(crate) fn unresponsive<'s>(input: &Inputs<'s>, lasting: Millis) -> Alerts<'s
             threshold: 1,
             members: vec![agent.0],
             causes: vec![spell.seq],
+            reason: "".into(),
         });
     // Any word on an agent's state may show that it had been otherwise.
     let revisions = input

@@ -73,7 +73,7 @@ impl Door {
 }
 
 /// The event's type, and whether it is reference data, which may come at any time.
-fn kind(event: &Event) -> (&'static str, bool) {
+pub(super) fn kind(event: &Event) -> (&'static str, bool) {
     match event {
         Event::AgentStateChange(_) => ("AgentStateChange", false),
         Event::ContactArrival(_) => ("ContactArrival", false),

@@ -9,19 +9,26 @@ pub(crate) mod adherence;
 pub(crate) mod adherence_interval;
 pub(crate) mod adherence_now;
 pub(crate) mod agent_sessions;
+pub(crate) mod agent_stuck;
+pub(crate) mod alarms;
+pub(crate) mod consumer_lag;
 pub(crate) mod contact_record;
 pub(crate) mod contacts;
+pub(crate) mod dead_letter_rate;
 pub(crate) mod dead_letters;
+pub(crate) mod feed_silent;
 pub(crate) mod forecast_refresh;
 pub(crate) mod late_events;
 pub(crate) mod payroll_hours;
 pub(crate) mod progress;
 pub(crate) mod queue_interval;
 pub(crate) mod queue_now;
+pub(crate) mod queue_overflow;
 pub(crate) mod queue_reconciliation;
 pub(crate) mod queue_rolling;
 pub(crate) mod reforecast;
 pub(crate) mod reforecast_accuracy;
+pub(crate) mod rules;
 pub(crate) mod source_lag;
 pub(crate) mod spent;
 pub(crate) mod staffing;
@@ -39,7 +46,8 @@ use highwater_queries::registry::views;
 use highwater_queries::settings::ClosedSide;
 use highwater_queries::{Entry, Settings};
 
-use team_drift::Stretch;
+use alarms::Stretch;
+use consumer_lag::Arrived;
 
 /// One epoch of input.
 #[derive(Clone, Debug)]
@@ -57,8 +65,8 @@ pub(crate) struct Expected {
     pub(crate) watermark: EventTime,
     /// All views but `alerts`, whose rows also tell how they came to be known.
     pub(crate) views: Contents,
-    /// What the rule `team_drift` must claim, no more and no less.
-    pub(crate) drifts: Vec<Stretch>,
+    /// What the rules must claim, no more and no less, sorted.
+    pub(crate) alarms: Vec<Stretch>,
 }
 
 /// All oracles, fed epoch by epoch.
@@ -66,6 +74,7 @@ pub(crate) struct Oracle {
     settings: Settings,
     progress: progress::Progress,
     door: late_events::Door,
+    arrived: Vec<Arrived>,
     intervals: queue_interval::Intervals,
     rolling: queue_rolling::Rolling,
     adherence: adherence_interval::Adherence,
@@ -81,6 +90,7 @@ impl Oracle {
             settings: settings.clone(),
             progress: progress::Progress::default(),
             door: late_events::Door::new(settings),
+            arrived: Vec::new(),
             intervals: queue_interval::Intervals::new(settings),
             rolling: queue_rolling::Rolling::new(settings),
             adherence: adherence_interval::Adherence::new(settings),
@@ -96,8 +106,15 @@ impl Oracle {
         let before = self.progress.watermark;
         self.progress.hear(&epoch.signals);
         let watermark = self.progress.watermark;
+        let news = self.door.known.len();
         self.door.admit(&epoch.entries, before);
         let known = &self.door.known;
+        for envelope in &known[news..] {
+            if let (kind, false) = late_events::kind(&envelope.event) {
+                let (at, seq) = (envelope.at, envelope.seq);
+                self.arrived.push(Arrived { kind, at, seq, epoch: epoch.number });
+            }
+        }
 
         let told = contacts::told(known, watermark);
         let outcomes = contacts::outcomes(&told);
@@ -137,8 +154,16 @@ impl Oracle {
         put(&mut views, "dead_letters", dead_letters::rows(&self.door.rejected));
         put(&mut views, "late_events", self.door.late_rows());
         put(&mut views, "duplicate_counts", self.door.duplicate_rows());
-        let drifts = team_drift::drifts(known, &histories, watermark, &self.settings.team_drift);
-        Expected { watermark, views, drifts }
+        put(&mut views, "rules", rules::rows(known, watermark, &self.settings));
+        let (settings, arrived) = (&self.settings, &self.arrived);
+        let mut alarms = team_drift::drifts(known, &histories, watermark, settings);
+        alarms.extend(queue_overflow::alarms(known, watermark, settings));
+        alarms.extend(agent_stuck::alarms(known, watermark, settings));
+        alarms.extend(feed_silent::alarms(known, arrived, watermark, settings));
+        alarms.extend(consumer_lag::alarms(known, arrived, watermark, settings));
+        alarms.extend(dead_letter_rate::alarms(known, &self.door.rejected, watermark, settings));
+        alarms.sort();
+        Expected { watermark, views, alarms }
     }
 }
 

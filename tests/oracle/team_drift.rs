@@ -4,27 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use highwater_dataflow::{EventTime, FOREVER};
 use highwater_model::{AgentId, AgentProfile, Envelope, Event, TeamId};
-use highwater_queries::settings::DriftRule;
+use highwater_queries::Settings;
 
 use super::adherence;
-
-/// A maximal stretch of event time with enough of a team out.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Stretch {
-    pub(crate) team: String,
-    pub(crate) from: EventTime,
-    /// `FOREVER` while it lasts.
-    pub(crate) to: EventTime,
-    pub(crate) peak: i64,
-    /// Comma separated, sorted.
-    pub(crate) members: String,
-}
+use super::alarms::{Book, Level, Stretch};
 
 pub(crate) fn drifts(
     known: &[Envelope],
     histories: &BTreeMap<AgentId, Vec<adherence::Stretch>>,
     watermark: EventTime,
-    rule: &DriftRule,
+    settings: &Settings,
 ) -> Vec<Stretch> {
     // Who was out of which team's agents, and when.
     let mut teams: BTreeMap<&TeamId, Vec<(EventTime, EventTime, &AgentId)>> = BTreeMap::new();
@@ -41,46 +30,24 @@ pub(crate) fn drifts(
             }
         }
     }
+    let book = Book::of("team_drift", known, settings);
     let mut drifts = Vec::new();
     for (team, outs) in teams {
-        let mut instants: BTreeSet<EventTime> = BTreeSet::new();
-        for (from, to, _) in &outs {
-            instants.extend([*from, *to]);
-        }
-        let mut running: Option<(EventTime, usize, BTreeSet<&AgentId>)> = None;
-        let instants: Vec<EventTime> = instants.into_iter().collect();
-        for &at in &instants {
-            let inside = outs.iter().filter(|(from, to, _)| *from <= at && at < *to);
-            let out: BTreeSet<&AgentId> = inside.map(|(_, _, agent)| *agent).collect();
-            if out.len() >= rule.agents_out_min {
-                let (_, peak, members) =
-                    running.get_or_insert_with(|| (at, out.len(), BTreeSet::new()));
-                *peak = out.len().max(*peak);
-                members.extend(out);
-            } else if let Some(over) = running.take() {
-                drifts.push(stretch(team, over, at));
-            }
-        }
-        if let Some(lasting) = running {
-            drifts.push(stretch(team, lasting, FOREVER));
+        let level = |&(from, to, agent)| Level { from, to, value: agent, seq: 0 };
+        let levels: Vec<Level<&AgentId>> = outs.iter().map(level).collect();
+        let found = book.alarms(team.as_str(), &[], &levels, watermark, |terms, agents| {
+            let (out, least) = (agents.len() as i64, terms["agents_out_min"] / 1000);
+            (out >= least).then_some((out, least, terms["lasting_s"], 0))
+        });
+        for (mut stretch, agents) in found {
+            let agents: BTreeSet<&str> = agents.iter().map(|agent| agent.as_str()).collect();
+            stretch.members = agents.into_iter().collect::<Vec<&str>>().join(",");
+            // Which record put whom out is for the histories to say; they do not.
+            stretch.causes = None;
+            drifts.push(stretch);
         }
     }
-    let lasting = rule.lasting_s * 1000;
-    drifts.retain(|drift| match drift.to {
-        _ if lasting == 0 => true,
-        FOREVER => drift.from + lasting <= watermark,
-        to => to - drift.from >= lasting,
-    });
     drifts
-}
-
-fn stretch(
-    team: &TeamId,
-    (from, peak, members): (EventTime, usize, BTreeSet<&AgentId>),
-    to: EventTime,
-) -> Stretch {
-    let members: Vec<&str> = members.into_iter().map(AgentId::as_str).collect();
-    Stretch { team: team.to_string(), from, to, peak: peak as i64, members: members.join(",") }
 }
 
 fn rosters(known: &[Envelope]) -> BTreeMap<&AgentId, BTreeMap<EventTime, &AgentProfile>> {

@@ -133,7 +133,8 @@ pub(crate) fn epochs(
         if random.chance(5) {
             signals.push(Signal::Tick);
         }
-        number += random.within(1, 2_000_000) as u64;
+        // The journal's clock, which also says how late things come.
+        number = (number + random.within(1, 2_000_000) as u64).max(clock.max(0) as u64 * 1000);
         epochs.push(Epoch { number, entries, signals });
     }
     if trouble.ends {

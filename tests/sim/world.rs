@@ -3,8 +3,8 @@
 use highwater_model::{
     AbandonStage, Activity, ActivityMapping, AgentId, AgentProfile, AgentState, AgentStateChange,
     Channel, ContactAbandoned, ContactArrival, ContactComplete, ContactId, Event, ForecastRefresh,
-    ForecastUpdate, Opening, QueueId, QueueProfile, QueueUpdate, ScheduleUpdate, ServiceLevel,
-    Verdict,
+    ForecastUpdate, Opening, QueueId, QueueProfile, QueueUpdate, RuleParameter, RuleUpdate,
+    ScheduleUpdate, ServiceLevel, Verdict,
 };
 
 use super::random::Random;
@@ -66,6 +66,7 @@ pub(crate) fn happenings(random: &mut Random, edits: Edits) -> Vec<Happening> {
         world.shifts(agent);
         world.states(agent);
     }
+    world.rules();
     for contact in 0..130 {
         world.contact(contact);
     }
@@ -173,6 +174,51 @@ impl World<'_> {
                     };
                     self.tell(told_at, told_at, Event::ForecastUpdate(update));
                 }
+            }
+        }
+    }
+
+    /// Words on rules: for everywhere and for single scopes, some taken back, some that nobody understands.
+    fn rules(&mut self) {
+        const RULES: &[(&str, &str, &[&str], &[(&str, i64)])] = &[
+            ("team_drift", "agents_out_min", &["team-0", "team-1"], &[("lasting_s", 90)]),
+            ("queue_overflow", "waiting_max", &["sales", "service"], &[("lasting_s", 120)]),
+            ("agent_stuck", "break_s", &["agent-01", "agent-02"], &[("acw_s", 100)]),
+            ("feed_silent", "silent_s", &["QueueUpdate", "ContactArrival"], &[]),
+            ("consumer_lag", "lag_max_s", &["AgentStateChange"], &[("lasting_s", 20)]),
+            ("dead_letter_rate", "letters_max", &["sim"], &[]),
+            ("no_such_rule", "limit", &["anywhere"], &[]),
+        ];
+        for (rule, parameter, scopes, others) in RULES {
+            for _ in 0..self.random.within(0, 4) {
+                let mut at = START + self.random.within(0, LENGTH);
+                let mut told_at = at + self.random.within(-5, 30) * MINUTE;
+                if self.edits == Edits::None {
+                    (at, told_at) = (at - 360 * MINUTE, START - 240 * MINUTE);
+                }
+                let value = match *rule {
+                    "agent_stuck" => self.random.within(0, 6) * 100,
+                    "feed_silent" | "consumer_lag" => self.random.within(0, 6) * 40,
+                    _ => self.random.within(0, 5),
+                };
+                let mut parameters = vec![(*parameter, value * 1000)];
+                if self.random.chance(30) {
+                    parameters = others.iter().map(|(name, value)| (*name, value * 1000)).collect();
+                }
+                if self.random.chance(10) {
+                    parameters.push(("no_such_parameter", 1500));
+                }
+                parameters.sort_unstable();
+                let update = RuleUpdate {
+                    rule: (*rule).into(),
+                    scope: self.random.chance(50).then(|| (*self.random.pick(scopes)).into()),
+                    enabled: self.random.chance(40).then(|| self.random.chance(50)),
+                    parameters: parameters
+                        .into_iter()
+                        .map(|(name, value_milli)| RuleParameter { name: name.into(), value_milli })
+                        .collect(),
+                };
+                self.tell(at, told_at, Event::RuleUpdate(update));
             }
         }
     }

@@ -34,7 +34,9 @@ pub struct Message {
     pub value: i64,
     pub threshold: i64,
     pub members: Vec<String>,
-    /// Ids of the events that brought this about.
+    /// Why it ended or was taken back, where the condition's own end is not why.
+    pub reason: Option<String>,
+    /// Ids of the events that made this step known; none where the passing of time did.
     pub causes: Vec<String>,
     /// All causes, also those not listed.
     pub causes_count: usize,
@@ -72,9 +74,9 @@ impl Status {
 
 impl Message {
     pub fn of(notification: &Notification, resolve: &Resolve) -> Message {
-        let Notification { alert_id, revision, step, rule, incident, epoch } = notification;
+        let Notification { alert_id, revision, step, rule, incident, causes, epoch } = notification;
         let name = |&at: &u64| resolve(at).unwrap_or_else(|| format!("journal:{at}"));
-        let causes: Vec<String> = incident.causes.iter().take(CAUSES_MAX).map(name).collect();
+        let listed: Vec<String> = causes.iter().take(CAUSES_MAX).map(name).collect();
         Message {
             alert_id: alert_id.to_string(),
             revision: *revision,
@@ -88,9 +90,10 @@ impl Message {
             value: incident.value,
             threshold: incident.threshold,
             members: incident.members.iter().map(ToString::to_string).collect(),
-            summary: summary(notification, &causes),
-            causes,
-            causes_count: incident.causes.len(),
+            reason: Some(incident.reason.to_string()).filter(|reason| !reason.is_empty()),
+            summary: summary(notification, &listed),
+            causes: listed,
+            causes_count: causes.len(),
             epoch: *epoch,
         }
     }
@@ -118,7 +121,9 @@ fn summary(notification: &Notification, causes: &[String]) -> String {
         Step::Amended => format!("Changed: {what}{since} {limit}"),
         Step::Resolved => {
             let at = clock(incident.to).map_or(String::new(), |at| format!(" at {at}"));
-            format!("Resolved{at}: {what}{since} {limit}")
+            let why = Some(&incident.reason).filter(|reason| !reason.is_empty());
+            let why = why.map_or(String::new(), |reason| format!(", {reason}"));
+            format!("Resolved{at}{why}: {what}{since} {limit}")
         }
         Step::Retracted => {
             let shown = match causes {
@@ -126,7 +131,10 @@ fn summary(notification: &Notification, causes: &[String]) -> String {
                 [one] => format!("; shown by event {one}"),
                 [first, rest @ ..] => format!("; shown by event {first} and {} more", rest.len()),
             };
-            format!("Retracted, it never was true: {what}{since} {limit}{shown}")
+            match incident.reason.strip_prefix("merged into ") {
+                Some(other) => format!("Merged into {other}: {what}{since} {limit}"),
+                None => format!("Retracted, it never was true: {what}{since} {limit}{shown}"),
+            }
         }
     }
 }
@@ -139,8 +147,10 @@ fn finding(notification: &Notification) -> String {
         "volume_surge" => format!("Queue {scope}: {value} arrivals, above the forecast"),
         "aht_spike" => format!("Queue {scope}: average handle time {value} s, above its usual"),
         "queue_overflow" => format!("Queue {scope}: {value} contacts are waiting"),
-        "agent_stuck" | "stuck_state" => format!("Agent {scope}: {value} s in one state"),
-        "feed_silent" => format!("Source {scope}: nothing heard for {value} s"),
+        "agent_stuck" => format!("Agent {scope}: {value} s in one state"),
+        "feed_silent" => format!("No {scope} heard of for {value} s"),
+        "consumer_lag" => format!("{scope} comes {value} s late"),
+        "dead_letter_rate" => format!("Source {scope}: {value} dead letters within five minutes"),
         rule => format!("{rule} {scope}: {value}"),
     }
 }
@@ -176,7 +186,9 @@ pub(crate) mod tests {
                 threshold: 3,
                 members: vec!["A1".into(), "A2".into()],
                 causes: vec![7, 8],
+                reason: "".into(),
             },
+            causes: vec![7, 8],
             epoch: 10,
         }
     }
