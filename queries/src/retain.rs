@@ -51,6 +51,9 @@ pub const NEEDS: &[Need] = &[
     Need { query: "contact_record", kind: Kind::Contact, reach: |o| 2 * o.correction() },
     Need { query: "contact_record", kind: Kind::AgentProfile, reach: |o| 2 * o.correction() },
     Need { query: "contact_record", kind: Kind::QueueProfile, reach: |o| 2 * o.correction() },
+    // Today's so far; the months that a calibration learns from are in checkpoints alone.
+    Need { query: "reforecast", kind: Kind::Contact, reach: |o| o.correction() + DAY },
+    Need { query: "reforecast", kind: Kind::Forecast, reach: |o| o.correction() + DAY },
     Need { query: "adherence_now", kind: Kind::AgentState, reach: |o| o.correction() + 7 * DAY },
     Need { query: "adherence_now", kind: Kind::Schedule, reach: |o| o.correction() + 7 * DAY },
 ];

@@ -48,6 +48,13 @@ pub struct State {
     news: Vec<(Heard, i64)>,
 }
 
+#[cfg(test)]
+impl State {
+    pub(super) fn days(&self) -> usize {
+        self.days.len()
+    }
+}
+
 impl Timed<QueueId, Heard> for Desk {
     type State = State;
     type Out = Spoken;

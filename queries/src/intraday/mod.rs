@@ -14,6 +14,8 @@
 mod calendar;
 mod day;
 mod desk;
+#[cfg(test)]
+mod tests;
 
 use highwater_dataflow::{EventTime, Millis, Table};
 use highwater_model::{Event, Name, Opening, QueueId};
