@@ -74,7 +74,7 @@ impl Source for Script {
 
 fn event(position: u64, at: EventTime) -> Intake {
     let raw = format!(
-        r#"{{"event_type":"AgentStateChange","event_id":"e{position}","timestamp":"{}","agent_id":"A1","previous_state":"available","new_state":"on_call"}}"#,
+        r#"{{"event_type":"AgentStateChange","event_id":"e{position}","timestamp":"{}","agent_id":"A1","previous_state":"dancing","new_state":"on_call","colour":"red"}}"#,
         highwater_model::format_ms(at)
     );
     let intake = Intake::native(raw.into_bytes(), position);
@@ -183,6 +183,25 @@ fn history_is_not_stamped() {
         .flat_map(|frame| frame.envelopes.iter().map(move |it| (it.at, stamped(frame))))
         .collect();
     assert_eq!(told, [(1_000, false), (2_000, true)]);
+}
+
+/// Whatever the source: fields and values that nobody knows are counted, and receipts tell how late what came was.
+#[test]
+fn what_nobody_knows_is_counted_and_receipts_are_written() {
+    let mut rig = rig();
+    rig.drive(vec![Step::Events(0, vec![1_000, 5_000]), Step::Events(1, vec![3_000])]).unwrap();
+    let unknown = rig.road.heard.unknown();
+    let counts: Vec<_> = unknown.iter().map(|(_, n)| (n.fields, n.values)).collect();
+    assert_eq!(counts, [(2, 2), (1, 1)]);
+    let frames = rig.journaled();
+    let receipts: Vec<_> = frames.iter().flat_map(|frame| &frame.receipts).collect();
+    let names: Vec<_> = receipts.iter().map(|it| it.partition.as_str()).collect();
+    assert_eq!(names, ["left", "right"]);
+    assert_eq!((receipts[0].events, receipts[0].newest), (2, Some(5_000)));
+    // The first was asked for when the clock said so.
+    let lags: Vec<_> =
+        receipts[0].lags.iter().map(|(lag, n)| (receipts[0].received_at - lag, *n)).collect();
+    assert_eq!(lags, [(5_000, 1), (1_000, 1)]);
 }
 
 #[test]
