@@ -1,5 +1,7 @@
 //! Reading a journal's frames in order without being its writer: for replays, plans, and what retention drops.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -54,13 +56,14 @@ impl Scan {
             return Ok(None);
         }
         let frame = self.back.next_after(at)?;
-        let mut names = std::collections::BTreeMap::new();
-        for record in frame.records.iter().filter(|record| record.rejected.is_some()) {
-            names.insert(record.partition, self.reader.name(record.partition)?);
+        let mut names = BTreeMap::new();
+        for record in &frame.records {
+            if let Entry::Vacant(unknown) = names.entry(record.partition) {
+                unknown.insert(self.reader.name(record.partition)?);
+            }
         }
         let stamps = Arc::new(Stamps { replay: true, ..Stamps::default() });
-        // A record that no longer decodes is rare: its partition is looked up by number then.
-        let name = |id| names.get(&id).cloned().unwrap_or_else(|| format!("partition {id}"));
+        let name = |id| names.get(&id).cloned().expect("every record's partition was looked up");
         Ok(Some(reread(frame, at, stamps, self.decode, name)))
     }
 }
