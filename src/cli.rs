@@ -74,6 +74,24 @@ pub(crate) struct Run {
     /// The configuration (TOML); relative paths in it start at its own directory.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
+    /// Processes of the cluster; instead of `cluster.processes`.
+    #[arg(long, value_name = "N")]
+    pub(crate) processes: Option<usize>,
+    /// Which process this is, from 0; instead of `cluster.process`.
+    #[arg(long, value_name = "I")]
+    pub(crate) process: Option<usize>,
+    /// HOST:PORT of each process, one a line; instead of `cluster.hosts`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) hosts: Option<PathBuf>,
+    /// Dataflow worker threads of each process; instead of `service.workers`.
+    #[arg(long, value_name = "W")]
+    pub(crate) workers: Option<usize>,
+    /// Also read the journal in this data directory, of a process that there is no more; may be given again.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adopt: Vec<PathBuf>,
+    /// Do not start again by itself: something else does (systemd, Kubernetes).
+    #[arg(long)]
+    pub(crate) no_supervisor: bool,
 }
 
 /// Runs recorded input through the whole path at full speed, until every answer is final.

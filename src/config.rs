@@ -19,6 +19,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
     pub(crate) service: Service,
+    pub(crate) cluster: Cluster,
     pub(crate) journal: Journal,
     pub(crate) http: HttpConfig,
     pub(crate) wallboard: wallboard::Config,
@@ -43,6 +44,49 @@ pub(crate) struct Service {
 impl Default for Service {
     fn default() -> Self {
         Service { data_dir: "data".into(), workers: None }
+    }
+}
+
+/// `[cluster]`: several processes as one service. The command line may say the same, and is heard first.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Cluster {
+    /// How many processes there are; 1.
+    pub(crate) processes: usize,
+    /// Which of them this is, from 0; process 0 has the views, the alerts and the page.
+    pub(crate) process: usize,
+    /// A file with HOST:PORT of each process, one a line, in the order of their numbers.
+    pub(crate) hosts: Option<PathBuf>,
+    /// Where this process takes connections of the others; its line in `hosts`.
+    pub(crate) listen: Option<String>,
+    /// The environment variable with the cluster's secret.
+    pub(crate) secret_env: String,
+    /// Let other machines be reached without encryption: only on a network that nobody else is on.
+    pub(crate) insecure: bool,
+    /// Where readers reach this process; the host of its line in `hosts` with the port of `http.listen`.
+    pub(crate) url: Option<String>,
+    /// A process silent for so long is given up, seconds; 10.
+    pub(crate) silence_s: u64,
+    /// Start the service again when it ends, from a process that does nothing else; true.
+    pub(crate) supervise: bool,
+    /// Data directories of processes that there are no more: their journals are read by this one.
+    pub(crate) adopt: Vec<PathBuf>,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Cluster {
+            processes: 1,
+            process: 0,
+            hosts: None,
+            listen: None,
+            secret_env: "HIGHWATER_CLUSTER_SECRET".to_owned(),
+            insecure: false,
+            url: None,
+            silence_s: 10,
+            supervise: true,
+            adopt: Vec::new(),
+        }
     }
 }
 

@@ -4,18 +4,22 @@
 //! sources, HTTP -> JournalWriter -> Follower -> Runtime -> Receiver<Commit> -> SinkWriter -> views, alerts, page
 //!                                    (feed)    (workers)                      (view-writer)
 //! ```
+//!
+//! In a cluster every process has journals and workers; process 0 has the sinks.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use highwater_dataflow::latency::Latency;
-use highwater_dataflow::view::View;
-use highwater_dataflow::{Clock, Epoch, Graph, Kept, Runtime};
+use highwater_dataflow::view::{Commit, View};
+use highwater_dataflow::{Clock, Epoch, Graph, Leave, Membership, Runtime};
 use highwater_ingest::checkpoint::Checkpoints;
 use highwater_ingest::journal::{
-    Disk, Journal, JournalError, JournalWriter, Options as JournalOptions, Reader, RealDisk, Verify,
+    Disk, JournalError, JournalWriter, Options as JournalOptions, Reader, RealDisk, Verify,
 };
 use highwater_queries::{Entry, Settings, registry};
 use highwater_sinks::changelog::{Changelog, ChangelogConfig};
@@ -24,11 +28,14 @@ use highwater_sinks::{Control, Health, Listener, SinkWriter, Wiring};
 use tracing::{info, warn};
 
 use crate::base::{Beginning, Retention};
+use crate::belongs::{Belongs, Opened};
 use crate::checkpoints::{self, Keeping, Pace, Scribe, Wanted};
-use crate::feed::{self, Fed};
+use crate::cluster::{Joined, Number, PeerLost, Watch};
+use crate::feed::{self, Fed, Finished, Lane};
 
 /// What an engine is made of.
 pub(crate) struct Parts {
+    pub(crate) belongs: Belongs,
     pub(crate) journal_dir: PathBuf,
     pub(crate) journal: JournalOptions,
     pub(crate) dataflow: highwater_dataflow::Options,
@@ -55,25 +62,35 @@ pub(crate) fn real_disk() -> Box<dyn Disk> {
 /// A running engine.
 pub(crate) struct Engine {
     pub(crate) writer: JournalWriter,
-    pub(crate) control: Control,
+    /// Where the sinks are; `None` in a process that has none.
+    pub(crate) control: Option<Control>,
     pub(crate) fed: Arc<Fed>,
     /// The checkpoint that it went on from.
     pub(crate) resumed: Option<Epoch>,
-    feed: JoinHandle<Result<Option<Kept>, JournalError>>,
+    /// Where the views are served, when that is another process.
+    pub(crate) owner_url: Option<String>,
+    adopted: Vec<JournalWriter>,
+    feed: JoinHandle<Result<Finished, JournalError>>,
     scribe: Option<Scribe>,
-    sink: highwater_sinks::Handle,
+    sink: Option<highwater_sinks::Handle>,
+    leave: Leave,
+    watch: Option<Watch>,
 }
 
 impl Engine {
-    /// Opens journal and views, and starts to work off what the journal holds.
+    /// Opens journals and views, meets the other processes, and starts to work off what the journals hold.
+    ///
+    /// In a cluster this waits for all other processes.
     pub(crate) fn start(parts: Parts) -> Result<Engine> {
         let views = views(&parts.only);
-        let Parts { settings, only, clock, latency, .. } = parts;
+        let Parts { belongs, settings, only, clock, latency, .. } = parts;
         let definition = checkpoints::definition(&settings, &only, parts.dataflow.workers);
+        // Checkpoints are of one journal and one process.
+        let keeping = parts.checkpoints.filter(|_| belongs.is_alone());
         // A damaged database has no marker; it is set aside below.
         let marker = highwater_sinks::marker(&parts.sinks.path).unwrap_or_default();
         let mut wanted = Wanted { definition: &definition, marker, changelog: None };
-        let first = match &parts.checkpoints {
+        let first = match &keeping {
             Some(keeping) => checkpoints::oldest(&keeping.dir, &wanted)?,
             None => None,
         };
@@ -81,29 +98,41 @@ impl Engine {
         let options = JournalOptions { verify, ..parts.journal };
         // The lock comes first: of two services on one directory the second touches nothing.
         let disk = parts.disk;
-        let opened = Journal::open_on(&parts.journal_dir, options, clock.clone(), disk());
-        let journal = opened.context("cannot open the journal")?;
-        let tip = journal.recovery().tip;
+        let mut opened = belongs.open(parts.journal_dir.clone(), &options, disk, &clock)?;
+        let joined = belongs.meet(&opened, &definition, marker.unwrap_or(0), &clock)?;
+        let tip = opened[0].journal.recovery().tip;
+        let records: u64 = opened.iter().map(|it| it.journal.recovery().tip.seq).sum();
+        let last = opened.iter().map(|it| it.journal.recovery().tip.epoch).max();
+        let replay_until = joined.as_ref().map_or(last.unwrap_or(0), |it| it.replay_until);
+        for it in &mut opened {
+            // Nothing that was shown to anybody may change: what is new comes after it.
+            it.journal.continue_after(joined.as_ref().map_or(0, |it| it.started_after));
+        }
 
         let mut wiring = Wiring::new(clock.clone(), latency.clone());
         wiring.channels = parts.channels;
         wiring.listeners = parts.listeners;
         wiring.definition = Some(definition.clone());
-        wiring.resolve = resolve(&parts.journal_dir)?;
+        wiring.resolve = resolve(opened.iter().map(|it| (it.number, &it.dir)))?;
         let mut changelog = None;
-        if let Some(config) = &parts.changelog {
+        if let Some(config) = parts.changelog.as_ref().filter(|_| belongs.owns_views()) {
             let log = Changelog::open(config).context("cannot open the changelog")?;
             changelog = Some(log.position());
             wiring.listeners.push(Box::new(log));
         }
-        let opened = SinkWriter::open(&parts.sinks, &views, clock.now_ms())
-            .with_context(|| format!("cannot open the views in {}", parts.sinks.path.display()))?;
-        let store = parts.checkpoints.as_ref().map(|it| Checkpoints::open_on(&it.dir, disk()));
+        let stored = if belongs.owns_views() {
+            let path = parts.sinks.path.display();
+            let stored = SinkWriter::open(&parts.sinks, &views, clock.now_ms());
+            Some(stored.with_context(|| format!("cannot open the views in {path}"))?)
+        } else {
+            None
+        };
+        let store = keeping.as_ref().map(|it| Checkpoints::open_on(&it.dir, disk()));
         let store = store.transpose()?;
         wanted.changelog = changelog.as_ref();
-        let checkpoint = match &store {
-            Some(store) if first.is_some() => {
-                checkpoints::newest(store, &wanted, &opened, &parts.journal_dir, &tip)?
+        let checkpoint = match (&store, &stored) {
+            (Some(store), Some(stored)) if first.is_some() => {
+                checkpoints::newest(store, &wanted, stored, &parts.journal_dir, &tip)?
             }
             _ => None,
         };
@@ -113,84 +142,151 @@ impl Engine {
             let wanted = |name: &str| only.is_empty() || only.iter().any(|it| it == name);
             registry::build_only(graph, &built, wanted);
         };
-        let mut beginning = match (&checkpoint, &parts.checkpoints) {
+        let mut beginning = match (&checkpoint, &keeping) {
             (None, Some(keeping)) => Beginning::of(&parts.journal_dir, &keeping.base_dir)?,
             _ => Beginning { after: 0, base: None },
         };
-        let kept = checkpoint.map(|checkpoint| checkpoint.kept);
-        let mut from = kept.as_ref().map(|kept| kept.epoch);
-        let (runtime, commits) = match Runtime::resume(parts.dataflow, kept, build.clone()) {
-            Ok(started) => started,
-            Err(error) => {
-                warn!(%error, "checkpoint passed over");
-                from = None;
-                if let Some(keeping) = &parts.checkpoints {
-                    beginning = Beginning::of(&parts.journal_dir, &keeping.base_dir)?;
+        let fed = Arc::new(Fed::default());
+        let clustered = joined.is_some();
+        let mut running = if let Some(joined) = joined {
+            let lanes = lanes(opened, 0)?;
+            let (asked, reached) = (writers(&lanes), fed.clone());
+            let heard = move |epoch: Epoch| {
+                if reached.reached() < epoch {
+                    for writer in &asked {
+                        writer.pass(epoch);
+                    }
                 }
-                Runtime::start(parts.dataflow, build)
+            };
+            let Joined { links, started_after, owner_url, watch, .. } = joined;
+            let process = links.iter().position(Option::is_none).unwrap_or(0);
+            let heard = Arc::new(heard);
+            let membership = Membership { process, links, started_after, heard };
+            let (runtime, commits) = Runtime::join(parts.dataflow, membership, build)
+                .context("cannot start the cluster's connections")?;
+            let owner_url = (process != 0).then_some(owner_url);
+            Running { lanes, runtime, commits, owner_url, watch: Some(watch) }
+        } else {
+            let kept = checkpoint.map(|checkpoint| checkpoint.kept);
+            let mut from = kept.as_ref().map(|kept| kept.epoch);
+            let (runtime, commits) = match Runtime::resume(parts.dataflow, kept, build.clone()) {
+                Ok(started) => started,
+                Err(error) => {
+                    warn!(%error, "checkpoint passed over");
+                    from = None;
+                    if let Some(keeping) = &keeping {
+                        beginning = Beginning::of(&parts.journal_dir, &keeping.base_dir)?;
+                    }
+                    Runtime::start(parts.dataflow, build)
+                }
+            };
+            wiring.resumed = from;
+            wiring.vouched_from = beginning.vouched_from();
+            if let Some(epoch) = from {
+                info!(epoch, "going on from a checkpoint");
             }
+            let lanes = lanes(opened, from.unwrap_or(beginning.after))?;
+            if let Some(batch) = beginning.batch() {
+                info!(events = batch.events.len(), "beginning with the base");
+                runtime.send(batch);
+            }
+            let commits = Some(commits);
+            Running { lanes, runtime, commits, owner_url: None, watch: None }
         };
-        wiring.resumed = from;
-        wiring.vouched_from = beginning.vouched_from();
-        let (writer, follower) = journal
-            .start(from.unwrap_or(beginning.after), JournalWriter::abort_on_fatal())
-            .context("cannot start the journal")?;
-        if let Some(batch) = beginning.batch() {
-            info!(events = batch.events.len(), "beginning with the base");
-            runtime.send(batch);
+        if wiring.resumed.is_none() && records > 0 {
+            info!(records, "working off the journal");
         }
-        let sink = opened.start(commits, wiring).context("cannot start to write the views")?;
-        let control = sink.control();
-        control.caught_up(tip.epoch);
-        match from {
-            Some(epoch) => info!(epoch, "going on from a checkpoint"),
-            None if tip.seq > 0 => info!(records = tip.seq, "working off the journal"),
-            None => {}
+        let resumed = wiring.resumed;
+        let sink = match (stored, running.commits.take()) {
+            (Some(stored), Some(commits)) => {
+                Some(stored.start(commits, wiring).context("cannot start to write the views")?)
+            }
+            _ => None,
+        };
+        let control = sink.as_ref().map(highwater_sinks::Handle::control);
+        if let Some(control) = &control {
+            control.caught_up(replay_until);
         }
-        let scribe = parts.checkpoints.zip(store).map(|(keeping, store)| {
+        let scribe = keeping.zip(store).zip(control.clone()).map(|((keeping, store), control)| {
             let scribe = Scribe::start(checkpoints::Writer {
                 store,
                 definition,
                 journal_dir: parts.journal_dir.clone(),
-                control: control.clone(),
+                control,
                 changelog,
                 retention: Retention {
                     journal_dir: parts.journal_dir,
                     base_dir: keeping.base_dir,
                     retain_ms: keeping.retain_ms,
                     settings,
-                    journal: writer.clone(),
+                    journal: running.lanes[0].writer.clone(),
                     clock: clock.clone(),
                 },
             });
             (Pace::new(keeping.every, clock, scribe.sender()), scribe)
         });
         let (pace, scribe) = scribe.unzip();
-        let fed = Arc::new(Fed::default());
-        let feed = feed::start(follower, runtime, latency, fed.clone(), pace);
-        Ok(Engine { writer, control, fed, resumed: from, feed, scribe, sink })
+        let Running { lanes, runtime, owner_url, watch, .. } = running;
+        let mut adopted = writers(&lanes);
+        let writer = adopted.remove(0);
+        let leave = runtime.leave();
+        let feed = feed::start(lanes, runtime, clustered, latency, fed.clone(), pace);
+        Ok(Engine {
+            writer,
+            control,
+            fed,
+            resumed,
+            owner_url,
+            adopted,
+            feed,
+            scribe,
+            sink,
+            leave,
+            watch,
+        })
     }
 
-    /// Why it can no longer do its work; `None` while all is well.
-    pub(crate) fn broken(&self) -> Option<String> {
-        if self.feed.is_finished() {
-            return Some("the dataflow has ended".to_owned());
+    /// Why it can no longer do its work; `None` while all is well. [`PeerLost`] when starting again mends it.
+    pub(crate) fn broken(&self) -> Option<anyhow::Error> {
+        if let Some(watch) = &self.watch {
+            if let Some(how) = watch.lost() {
+                return Some(PeerLost(how).into());
+            }
+            if self.feed.is_finished() {
+                return Some(PeerLost("a connection between processes broke".to_owned()).into());
+            }
         }
-        match self.control.status().health {
-            Health::Failed { reason } => Some(reason),
+        if self.feed.is_finished() {
+            return Some(anyhow!("the dataflow has ended"));
+        }
+        match self.control.as_ref()?.status().health {
+            Health::Failed { reason } => Some(anyhow!(reason)),
             Health::CatchingUp | Health::Live | Health::Lagging { .. } | Health::Stopped => None,
         }
     }
 
     /// Makes what was accepted durable, answers it, commits the answers, and ends.
     ///
-    /// Errors: a part of it had failed.
+    /// A process of a cluster waits a little for the others to end too. When one was lost there is nothing to wait
+    /// for: the journals have everything. Errors: a part of it had failed.
     pub(crate) fn finish(self) -> Result<()> {
         self.writer.close();
+        self.adopted.iter().for_each(JournalWriter::close);
+        if self.watch.as_ref().is_some_and(|watch| watch.lost().is_some()) {
+            self.leave.say();
+        }
         let fed = self.feed.join();
-        let committed = self.sink.join();
+        // Whatever is still under way cannot end without the others.
+        self.leave.say();
+        let committed = self.sink.map_or(Ok(()), highwater_sinks::Handle::join);
         let kept = match fed {
-            Ok(fed) => fed.context("cannot read the journal back")?,
+            Ok(fed) => match fed.context("cannot read the journal back")? {
+                Finished::Answered(kept) => kept,
+                Finished::Left | Finished::Gone => {
+                    info!("left the cluster");
+                    None
+                }
+            },
             // The panic has been reported by its thread.
             Err(_) => bail!("the dataflow failed; start again: the journal has everything"),
         };
@@ -200,6 +296,31 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// A graph that runs, before its sinks.
+struct Running {
+    lanes: Vec<Lane>,
+    runtime: Runtime<Entry>,
+    commits: Option<Receiver<Commit>>,
+    owner_url: Option<String>,
+    watch: Option<Watch>,
+}
+
+/// Starts the journals; what follows them stands after `epoch`.
+fn lanes(opened: Vec<Opened>, epoch: Epoch) -> Result<Vec<Lane>> {
+    let start = |it: Opened| {
+        let (writer, follower) = it
+            .journal
+            .start(epoch, JournalWriter::abort_on_fatal())
+            .context("cannot start the journal")?;
+        Ok(Lane { number: it.number, writer, follower })
+    };
+    opened.into_iter().map(start).collect()
+}
+
+fn writers(lanes: &[Lane]) -> Vec<JournalWriter> {
+    lanes.iter().map(|it| it.writer.clone()).collect()
 }
 
 /// The views of some queries and rules, by name; of all when there are none.
@@ -218,11 +339,17 @@ pub(crate) fn views(only: &[String]) -> Vec<&'static View> {
     all.into_iter().filter(keep).collect()
 }
 
-/// Names the events behind an alert by reading them in the journal.
-fn resolve(journal: &Path) -> Result<Resolve> {
-    let reader = Mutex::new(Reader::open(journal).context("cannot read the journal")?);
+/// Names the events behind an alert by reading them in the journals of this process.
+fn resolve<'a>(dirs: impl Iterator<Item = (Number, &'a PathBuf)>) -> Result<Resolve> {
+    let mut readers = BTreeMap::new();
+    for (number, dir) in dirs {
+        readers.insert(number, Reader::open(dir).context("cannot read the journal")?);
+    }
+    let readers = Mutex::new(readers);
     Ok(Arc::new(move |seq| {
+        let (number, own) = Number::of_seq(seq);
+        let mut readers = readers.lock().expect("nobody panics with the lock");
         // A cause that cannot be read is named by its number: the message matters more than its footnote.
-        reader.lock().expect("nobody panics with the lock").event_id_of(seq).ok().flatten()
+        readers.get_mut(&number)?.event_id_of(own).ok().flatten()
     }))
 }

@@ -1,4 +1,7 @@
-//! From the journal into the dataflow: one thread that follows the journal and turns each frame into an epoch.
+//! From the journals into the dataflow: one thread that follows them and turns each frame into an epoch.
+//!
+//! Usually there is one journal. A process that has adopted others feeds their frames in the order of their epochs;
+//! frames of the same epoch are one batch.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,20 +9,26 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use highwater_dataflow::latency::{Latency, Stage};
-use highwater_dataflow::{Batch, Kept, Runtime};
-use highwater_ingest::journal::{self, Committed, DeadLetter, Follower, JournalError};
+use highwater_dataflow::{Batch, Epoch, Gone, Kept, Runtime};
+use highwater_ingest::journal::{
+    self, Committed, DeadLetter, Follower, JournalError, JournalWriter,
+};
 use highwater_queries::{Entry, Receipt, Rejected};
 
 use crate::checkpoints::Pace;
+use crate::cluster::Number;
 
 /// How long the journal is waited for before its end is looked for.
 const WAIT: Duration = Duration::from_millis(100);
+/// How long the end of the input waits for the other processes of a cluster to end theirs.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What was fed to the dataflow so far.
 #[derive(Debug, Default)]
 pub(crate) struct Fed {
     events: AtomicU64,
     dead_letters: AtomicU64,
+    reached: AtomicU64,
 }
 
 impl Fed {
@@ -31,57 +40,206 @@ impl Fed {
     pub(crate) fn dead_letters(&self) -> u64 {
         self.dead_letters.load(Ordering::Relaxed)
     }
+
+    /// Every epoch up to here has been fed, or will never be.
+    pub(crate) fn reached(&self) -> Epoch {
+        self.reached.load(Ordering::Relaxed)
+    }
 }
 
-/// Starts the thread. It ends when the journal's writer has stopped and every epoch has been answered.
+/// A journal that is fed.
+pub(crate) struct Lane {
+    pub(crate) number: Number,
+    pub(crate) writer: JournalWriter,
+    pub(crate) follower: Follower,
+}
+
+/// How feeding came to its end.
+#[derive(Debug)]
+pub(crate) enum Finished {
+    /// Every epoch has been answered; what the operators keep, where checkpoints are taken.
+    Answered(Option<Kept>),
+    /// Everything was fed; other processes of the cluster go on, or are gone.
+    Left,
+    /// The dataflow went away, as it does when another process is lost.
+    Gone,
+}
+
+/// Starts the thread. It ends when the journals' writers have stopped and every epoch has been answered; with
+/// `clustered`, when the other processes do not end theirs soon.
 ///
-/// Yields what the operators keep at the end, when `pace` says that checkpoints are taken.
-/// Errors of the thread: the journal cannot be read back; nothing may be served after that.
+/// Errors of the thread: a journal cannot be read back; nothing may be served after that.
 pub(crate) fn start(
-    mut follower: Follower,
+    lanes: Vec<Lane>,
     runtime: Runtime<Entry>,
+    clustered: bool,
     latency: Arc<Latency>,
     fed: Arc<Fed>,
-    mut pace: Option<Pace>,
-) -> JoinHandle<Result<Option<Kept>, JournalError>> {
+    pace: Option<Pace>,
+) -> JoinHandle<Result<Finished, JournalError>> {
+    let lanes = lanes.into_iter().map(|lane| Ahead { lane, next: None }).collect();
+    let mut feed = Feed { lanes, runtime, clustered, latency, fed, pace };
     let run = move || {
-        loop {
-            match follower.next(WAIT)? {
-                Some(committed) => {
-                    let epoch = committed.meta.epoch;
-                    feed(committed, &runtime, &latency, &fed);
-                    if let Some(pace) = &mut pace {
-                        pace.fed(epoch);
-                    }
-                }
-                None if follower.ended() => break,
-                None => {}
-            }
-            if let Some(pace) = &mut pace {
-                pace.look(&runtime);
-            }
+        if feed.run()?.is_err() {
+            // Nobody waits for threads that are gone.
+            feed.runtime.leave().say();
+            return Ok(Finished::Gone);
         }
-        if let Some(pace) = pace {
-            return Ok(pace.last(runtime));
+        if let Some(pace) = feed.pace {
+            return Ok(Finished::Answered(pace.last(feed.runtime)));
         }
-        runtime.finish();
-        Ok(None)
+        if !clustered {
+            feed.runtime.finish();
+            return Ok(Finished::Answered(None));
+        }
+        let all = feed.runtime.finish_within(FAREWELL);
+        Ok(if all { Finished::Answered(None) } else { Finished::Left })
     };
     let builder = thread::Builder::new().name("feed".into());
     builder.spawn(run).expect("the system gives us a thread")
 }
 
-fn feed(committed: Committed, runtime: &Runtime<Entry>, latency: &Latency, fed: &Fed) {
-    if !committed.stamps.replay
-        && let Some(durable) = committed.stamps.durable
-    {
-        latency.record_all(&committed.stamps, Stage::Durable, durable);
+struct Feed {
+    lanes: Vec<Ahead>,
+    runtime: Runtime<Entry>,
+    clustered: bool,
+    latency: Arc<Latency>,
+    fed: Arc<Fed>,
+    /// When checkpoints are taken; only where there is nothing but one journal.
+    pace: Option<Pace>,
+}
+
+/// A journal, and its next frame where that is known.
+struct Ahead {
+    lane: Lane,
+    next: Option<Committed>,
+}
+
+impl Feed {
+    /// Until all journals have ended. The inner error: the dataflow is gone.
+    fn run(&mut self) -> Result<Result<(), Gone>, JournalError> {
+        loop {
+            let Some(epoch) = self.next_epoch()? else {
+                if self.lanes.iter().all(|it| it.next.is_none() && it.lane.follower.ended()) {
+                    return Ok(Ok(()));
+                }
+                if let Err(gone) = self.pass() {
+                    return Ok(Err(gone));
+                }
+                if let Some(pace) = &mut self.pace {
+                    pace.look(&self.runtime);
+                }
+                continue;
+            };
+            if let Err(gone) = self.feed(epoch) {
+                return Ok(Err(gone));
+            }
+            if let Some(pace) = &mut self.pace {
+                pace.fed(epoch);
+                pace.look(&self.runtime);
+            }
+        }
+    }
+
+    /// The first epoch that no journal can precede any more; `None` when there is none for now.
+    fn next_epoch(&mut self) -> Result<Option<Epoch>, JournalError> {
+        if self.lanes.iter().all(|it| it.next.is_none()) {
+            // The first journal is the one that grows.
+            let [own, adopted @ ..] = &mut self.lanes[..] else { return Ok(None) };
+            for it in adopted.iter_mut() {
+                it.look(Duration::ZERO)?;
+            }
+            let busy = adopted.iter().any(|it| it.next.is_some());
+            own.look(if busy { Duration::ZERO } else { WAIT })?;
+        }
+        loop {
+            let Some(epoch) = self.lanes.iter().filter_map(Ahead::epoch).min() else {
+                return Ok(None);
+            };
+            let behind = |it: &&mut Ahead| it.next.is_none() && it.passed() < epoch;
+            let Some(behind) = self.lanes.iter_mut().find(behind) else { return Ok(Some(epoch)) };
+            behind.lane.writer.pass(epoch);
+            behind.look(WAIT)?;
+        }
+    }
+
+    /// Tells the other processes how far we are.
+    fn pass(&mut self) -> Result<(), Gone> {
+        if !self.clustered {
+            return Ok(());
+        }
+        // Asked together, the journals answer one after the other.
+        let most = self.lanes.iter().map(Ahead::passed).max().unwrap_or(0);
+        let mut least = most;
+        for it in &mut self.lanes {
+            if it.passed() < most {
+                it.lane.writer.pass(most);
+            }
+            least = least.min(it.passed());
+        }
+        if least > self.fed.reached() && least < Epoch::MAX {
+            self.fed.reached.store(least, Ordering::Relaxed);
+            self.runtime.pass(least)?;
+        }
+        Ok(())
+    }
+
+    /// Feeds what the journals have at `epoch`.
+    fn feed(&mut self, epoch: Epoch) -> Result<(), Gone> {
+        let mut batch: Option<Batch<Entry>> = None;
+        for it in &mut self.lanes {
+            if it.epoch() != Some(epoch) {
+                continue;
+            }
+            let Some(mut committed) = it.next.take() else { continue };
+            it.lane.number.apply(&mut committed);
+            count(&committed, &self.latency, &self.fed);
+            let next = self::batch(committed);
+            match &mut batch {
+                None => batch = Some(next),
+                Some(batch) => {
+                    batch.events.extend(next.events);
+                    batch.signals.extend(next.signals);
+                }
+            }
+        }
+        self.fed.reached.store(epoch, Ordering::Relaxed);
+        // Waits while too many epochs are in flight: the journal on disk is the queue that may grow.
+        batch.map_or(Ok(()), |batch| self.runtime.try_send(batch))
+    }
+}
+
+fn count(committed: &Committed, latency: &Latency, fed: &Fed) {
+    let stamps = &committed.stamps;
+    if let (false, Some(durable)) = (stamps.replay, stamps.durable) {
+        latency.record_all(stamps, Stage::Durable, durable);
     }
     let (events, dead) = (committed.envelopes.len(), committed.dead_letters.len());
-    // Waits while too many epochs are in flight: the journal on disk is the queue that may grow.
-    runtime.send(batch(committed));
     fed.events.fetch_add(events as u64, Ordering::Relaxed);
     fed.dead_letters.fetch_add(dead as u64, Ordering::Relaxed);
+}
+
+impl Ahead {
+    fn epoch(&self) -> Option<Epoch> {
+        self.next.as_ref().map(|next| next.meta.epoch)
+    }
+
+    /// Looks for the next frame, or for how far there is none.
+    fn look(&mut self, wait: Duration) -> Result<(), JournalError> {
+        if self.next.is_none() {
+            self.next = self.lane.follower.next(wait)?;
+        }
+        Ok(())
+    }
+
+    /// No frame up to here will come but those that were fed.
+    fn passed(&self) -> Epoch {
+        match &self.next {
+            Some(next) => next.meta.epoch - 1,
+            None if self.lane.follower.ended() => Epoch::MAX,
+            None => self.lane.follower.passed(),
+        }
+    }
 }
 
 /// A frame as an epoch of input.

@@ -16,7 +16,8 @@ use crate::heard::Heard;
 pub(crate) struct Gauges {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) writer: JournalWriter,
-    pub(crate) control: Control,
+    /// `None` in a process without views.
+    pub(crate) control: Option<Control>,
     pub(crate) fed: Arc<Fed>,
     pub(crate) heard: Arc<Heard>,
     pub(crate) http: Arc<HttpCounters>,
@@ -35,12 +36,25 @@ impl Gauges {
 
     /// Every partition the journal knows, and the watermark that the views have come to.
     pub(crate) fn progress(&self) -> (Vec<PartitionStatus>, EventTime) {
-        let watermark = self.control.status().watermark_ms.unwrap_or(BEGINNING);
+        let watermark = self.sink().watermark_ms.unwrap_or(BEGINNING);
         (self.writer.partitions(), watermark)
     }
 
+    fn sink(&self) -> highwater_sinks::Status {
+        let none = highwater_sinks::Status {
+            health: Health::Stopped,
+            epoch: None,
+            watermark_ms: None,
+            queued_rows: 0,
+            wal_bytes: 0,
+            reconciled: Vec::new(),
+            set_aside: None,
+        };
+        self.control.as_ref().map_or(none, Control::status)
+    }
+
     fn status(&self) -> Status {
-        let (journal, sink) = (self.writer.status(), self.control.status());
+        let (journal, sink) = (self.writer.status(), self.sink());
         let epoch = sink.epoch.unwrap_or(0);
         let known = |at: &i64| *at != BEGINNING && *at != FOREVER;
         let not_ready = match &sink.health {
@@ -79,7 +93,7 @@ impl Gauges {
     }
 
     fn metrics(&self) -> Vec<Metric> {
-        let (journal, sink) = (self.writer.status(), self.control.status());
+        let (journal, sink) = (self.writer.status(), self.sink());
         let mut samples = vec![
             Metric::counter(
                 "highwater_journal_records_total",

@@ -1,9 +1,11 @@
 //! The program `highwater`: parses what is asked, resolves it to a plan, and wires the crates together.
 
 mod base;
+mod belongs;
 mod checkpoints;
 mod cli;
 mod clock;
+mod cluster;
 mod commands;
 mod config;
 mod drive;
@@ -27,7 +29,8 @@ use clap::Parser;
 use cli::{Cli, Command};
 use tracing_subscriber::EnvFilter;
 
-/// 0: done. 1: it failed. 2: it was asked for something that cannot be done, and nothing was touched.
+/// 0: done. 1: it failed. 2: it was asked for something that cannot be done, and nothing was touched. 75: another process
+/// of the cluster was lost, and starting again mends it.
 fn main() -> ExitCode {
     let cli = Cli::parse();
     log(match cli.command {
@@ -52,8 +55,18 @@ fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             report(&error);
-            ExitCode::from(if error.is::<config::Unusable>() { 2 } else { 1 })
+            ExitCode::from(code(&error))
         }
+    }
+}
+
+fn code(error: &anyhow::Error) -> u8 {
+    if error.is::<config::Unusable>() || error.is::<cluster::WrongJournals>() {
+        2
+    } else if error.is::<cluster::PeerLost>() {
+        cluster::LOST
+    } else {
+        error.downcast_ref::<cluster::Ended>().map_or(1, |ended| ended.0)
     }
 }
 

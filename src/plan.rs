@@ -18,6 +18,7 @@ use highwater_sinks::wallboard;
 
 use crate::base::base_in;
 use crate::checkpoints::Keeping;
+use crate::cluster::Cluster;
 use crate::config::{Config, Journal, Source};
 use crate::sources::{SourcePlan, What};
 
@@ -26,6 +27,10 @@ use crate::sources::{SourcePlan, What};
 pub(crate) struct Plan {
     pub(crate) data_dir: PathBuf,
     pub(crate) workers: usize,
+    /// `None`: there is one process.
+    pub(crate) cluster: Option<Cluster>,
+    /// Data directories of processes that there are no more.
+    pub(crate) adopt: Vec<PathBuf>,
     pub(crate) journal: JournalOptions,
     pub(crate) checkpoints: Keeping,
     pub(crate) http: HttpPlan,
@@ -55,8 +60,19 @@ impl Plan {
         base: &Path,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Plan, String> {
-        let Config { service, journal, http, mut wallboard, queries, sinks, alerts, sources } =
-            config;
+        let Config {
+            service,
+            cluster,
+            journal,
+            http,
+            mut wallboard,
+            queries,
+            sinks,
+            alerts,
+            sources,
+        } = config;
+        let adopt = cluster.adopt.iter().map(|dir| base.join(dir)).collect();
+        let cluster = Cluster::resolve(&cluster, base, env)?;
         let data_dir = base.join(service.data_dir);
         let cores = available_parallelism().map_or(1, usize::from);
         let workers = service.workers.unwrap_or(cores.saturating_sub(1).clamp(1, 8));
@@ -96,6 +112,8 @@ impl Plan {
             checkpoints,
             data_dir,
             workers,
+            cluster,
+            adopt,
             journal,
             http,
             http_future_ms: (!simulated).then_some(HTTP_FUTURE_MS),
@@ -234,6 +252,20 @@ impl fmt::Display for Plan {
         line(f, "data", &self.data_dir.display().to_string())?;
         line(f, "journal", &self.journal_dir().display().to_string())?;
         line(f, "workers", &self.workers.to_string())?;
+        if let Some(cluster) = &self.cluster {
+            let (process, processes) = (cluster.process, cluster.hosts.len());
+            line(
+                f,
+                "cluster",
+                &format!("process {process} of {processes}, listening on {}", cluster.listen),
+            )?;
+            for (other, host) in cluster.hosts.iter().enumerate().filter(|(it, _)| *it != process) {
+                line(f, "", &format!("process {other} at {host}"))?;
+            }
+        }
+        for dir in &self.adopt {
+            line(f, "adopts", &dir.display().to_string())?;
+        }
         line(f, "source", "http: POST /v1/events")?;
         for source in &self.sources {
             line(f, "source", &format!("{}: {}", source.name, source.kind()))?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use highwater_dataflow::Clock;
 use highwater_dataflow::latency::Latency;
 use highwater_ingest::http::{self, HttpCounters};
@@ -18,12 +18,14 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
+use crate::belongs::Belongs;
 use crate::clock::WallClock;
+use crate::cluster;
 use crate::drive::Road;
 use crate::engine::{self, Engine, Parts};
 use crate::gauges::Gauges;
 use crate::heard::{Door, Heard};
-use crate::plan::Plan;
+use crate::plan::{Plan, journal_in};
 use crate::read::authorize;
 use crate::stop::Stop;
 use crate::why::Asked;
@@ -62,7 +64,14 @@ pub(crate) fn run(plan: Plan, ready: impl FnOnce(SocketAddr)) -> Result<()> {
     let sinks_path = plan.sinks.path.clone();
     let (idle_after, quiet_delay) = (plan.journal.idle_after, plan.journal.quiet_delay_ms);
     let settings = plan.settings.clone();
-    let engine = Engine::start(Parts {
+    let belongs = Belongs {
+        url: plan.cluster.as_ref().map(|cluster| cluster.url(address)).unwrap_or_default(),
+        cluster: plan.cluster.clone(),
+        data_dir: Some(plan.data_dir.clone()),
+        adopt: plan.adopt.iter().map(|dir| (dir.clone(), journal_in(dir))).collect(),
+    };
+    let parts = Parts {
+        belongs,
         journal_dir: plan.journal_dir(),
         journal: plan.journal,
         dataflow: highwater_dataflow::Options {
@@ -79,7 +88,12 @@ pub(crate) fn run(plan: Plan, ready: impl FnOnce(SocketAddr)) -> Result<()> {
         checkpoints: Some(plan.checkpoints),
         clock: clock.clone(),
         latency: latency.clone(),
-    })?;
+    };
+    let Some(engine) = runtime.block_on(signals.unless_ended(move || Engine::start(parts))) else {
+        info!("stopped before the other processes were there");
+        return Ok(());
+    };
+    let engine = engine?;
 
     info!(resumed = engine.resumed.is_some(), "engine started");
     let heard = Arc::new(Heard::new(clock.clone()));
@@ -133,6 +147,7 @@ pub(crate) fn run(plan: Plan, ready: impl FnOnce(SocketAddr)) -> Result<()> {
         latency,
         authorize: authorize(authorizer),
     });
+    let reads = engine.owner_url.clone().map_or(page, cluster::router);
     let drivers: Vec<_> = sources
         .into_iter()
         .map(|(partitions, source)| source.start(partitions, road.clone()))
@@ -147,7 +162,7 @@ pub(crate) fn run(plan: Plan, ready: impl FnOnce(SocketAddr)) -> Result<()> {
         wallboard.close();
         tokio::spawn(signals.exit_on_next());
     };
-    runtime.block_on(http::serve(listener, ingest.merge(page), &config, shutdown));
+    runtime.block_on(http::serve(listener, ingest.merge(reads), &config, shutdown));
     for driver in drivers {
         if driver.join().is_err() {
             warn!("a source's thread failed");
@@ -155,7 +170,8 @@ pub(crate) fn run(plan: Plan, ready: impl FnOnce(SocketAddr)) -> Result<()> {
     }
     let finished = engine.finish();
     match broken {
-        Some(reason) => finished.and_then(|()| bail!("the service cannot go on: {reason}")),
+        // What broke it says more than what was left unfinished by it.
+        Some(error) => Err(error.context("the service cannot go on")),
         None => finished,
     }
 }
@@ -193,8 +209,22 @@ impl Signals {
         }
     }
 
+    /// Does `start` on a thread of its own; `None` when a signal comes first, and then nobody waits for it.
+    async fn unless_ended<T: Send + 'static>(
+        &mut self,
+        start: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let (done, started) = tokio::sync::oneshot::channel();
+        // Nobody may be left to hear of it.
+        std::thread::spawn(move || drop(done.send(start())));
+        tokio::select! {
+            () = self.one() => None,
+            started = started => Some(started.expect("the start does not panic")),
+        }
+    }
+
     /// Waits for a signal (`None`), or until the engine is broken, and says why.
-    async fn wait_for_end(&mut self, engine: &Engine) -> Option<String> {
+    async fn wait_for_end(&mut self, engine: &Engine) -> Option<anyhow::Error> {
         let mut check = tokio::time::interval(CHECK_EVERY);
         loop {
             tokio::select! {

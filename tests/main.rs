@@ -4,6 +4,7 @@
 mod acceptance;
 mod authoring;
 mod bank;
+mod cluster;
 mod crash;
 mod oracle;
 mod restart;

@@ -9,6 +9,7 @@ use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::ToStream;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::vec::Broadcast;
 use timely::progress::frontier::MutableAntichain;
 
 use crate::Datum;
@@ -186,9 +187,28 @@ impl<'s, E: Datum> Graph<'s, E> {
         });
     }
 
-    /// Notes the watermark of every epoch in which it advances.
+    /// Tells `heard` of every epoch that any process sends, on every worker and before the epoch is closed.
+    pub(crate) fn hear(
+        &mut self,
+        pulses: StreamVec<'s, Epoch, Epoch>,
+        mut heard: impl FnMut(Epoch) + 'static,
+    ) {
+        let open = self.open_from();
+        let pulses = pulses.broadcast();
+        let mut builder = OperatorBuilder::new("Epochs".to_owned(), pulses.scope());
+        let mut input = builder.new_input(pulses, Pipeline);
+        builder.build(move |_| {
+            move |frontiers: &[MutableAntichain<Epoch>]| {
+                input.for_each(|_, data| data.drain(..).for_each(&mut heard));
+                open.set(first_open(frontiers));
+            }
+        });
+    }
+
+    /// Notes the watermark of every epoch in which it advances, where commits are made.
     fn follow(&mut self) {
         let outbox = Rc::clone(&self.outbox);
+        let owner = self.input.scope().index() == 0;
         let open = self.open_from();
         let marks = self.input.watermarks.stream.clone();
         let mut builder = OperatorBuilder::new("Watermark sink".to_owned(), marks.scope());
@@ -196,6 +216,11 @@ impl<'s, E: Datum> Graph<'s, E> {
         builder.build(move |_| {
             move |frontiers: &[MutableAntichain<Epoch>]| {
                 input.for_each(|cap, data| {
+                    if !owner {
+                        // Nobody takes it here.
+                        data.clear();
+                        return;
+                    }
                     let mut outbox = outbox.borrow_mut();
                     let pending = outbox.entry(*cap.time()).or_default();
                     pending.watermark = data.drain(..).max().max(pending.watermark);

@@ -1,22 +1,25 @@
 //! Workers: feeds epochs to the dataflow graph and hands out what each closed epoch changed.
 
-use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
+use std::any::Any;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::Thread;
 use std::time::Duration;
 
-use timely::communication::WorkerGuards;
-use timely::dataflow::InputHandleVec;
-use timely::worker::Worker;
+use timely::WorkerConfig;
+use timely::communication::{AllocatorBuilder, Config, WorkerGuards};
+use timely::execute::execute_from;
 
 use crate::Datum;
-use crate::graph::{Graph, Outlet};
+use crate::graph::Graph;
 use crate::keep::{Keeper, Kept, Part, Unfit};
+use crate::membership::{Link, Membership};
 use crate::signal::Signal;
-use crate::table::Change;
 use crate::time::Epoch;
 use crate::view::{Commit, Stamps};
+use crate::worker::{Life, Peers, Place};
 
 /// How the graph runs. Answers do not depend on it.
 #[derive(Clone, Copy, Debug)]
@@ -48,10 +51,12 @@ pub struct Batch<E> {
 }
 
 /// What a worker is handed.
-enum Order<E> {
+pub(crate) enum Order<E> {
     Epoch(Batch<E>),
     /// Give what the operators keep as of the last epoch handed over.
     Keep(Sender<(usize, Vec<Part>)>),
+    /// Every epoch up to this one has been handed over, or will never be.
+    Until(Epoch),
 }
 
 struct Feed<E> {
@@ -59,10 +64,16 @@ struct Feed<E> {
     worker: Thread,
 }
 
+/// The workers are gone, or were told to leave: the answers can only be had by starting again from the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the dataflow's workers are gone; start again: the journal has everything")]
+pub struct Gone;
+
 /// A running graph. Feed it epochs; receive a [`Commit`] for each, in order.
 pub struct Runtime<E> {
     feeds: Vec<Feed<E>>,
     guards: Option<WorkerGuards<()>>,
+    leave: Leave,
 }
 
 /// What the workers were asked to keep, on its way.
@@ -83,6 +94,32 @@ impl Keeping {
         let workers = there.then(|| self.workers.drain(..).flatten().collect())?;
         Some(Kept { epoch: self.epoch, workers })
     }
+}
+
+/// Makes the workers of this process leave a cluster where they stand. Clones share the word.
+///
+/// They take nothing more, and the commits end. The rest of the cluster is told nothing: an input that was given up is
+/// not one that has ended. Their threads stay until the process ends, which must follow.
+#[derive(Clone, Debug, Default)]
+pub struct Leave(Arc<AtomicBool>);
+
+impl Leave {
+    pub fn say(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn said(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// What workers run on.
+struct Threads {
+    builders: Vec<AllocatorBuilder>,
+    others: Box<dyn Any + Send>,
+    process: usize,
+    /// `None`: there is no other process.
+    peers: Option<Peers>,
 }
 
 impl<E: Datum> Runtime<E> {
@@ -113,21 +150,55 @@ impl<E: Datum> Runtime<E> {
             let (had, has) = (kept.workers.len(), options.workers);
             return Err(Unfit(format!("it is of {had} workers, and there are {has}")));
         }
+        let config =
+            if options.workers == 1 { Config::Thread } else { Config::Process(options.workers) };
+        let (builders, others) = config.try_build().expect("threads need no network");
+        let threads = Threads { builders, others, process: 0, peers: None };
+        let (runtime, commits) = Self::launch(options, threads, kept, build)?;
+        Ok((runtime, commits.expect("the only process has the first worker")))
+    }
+
+    /// As [`Runtime::start`], as one of several processes that run the graph together.
+    ///
+    /// Every process brings its own epochs; an epoch is closed when all of them have passed it. Process 0 gets the
+    /// commits, one per epoch of any process. All processes must have the same `options.workers` and `build`.
+    ///
+    /// When a connection breaks, the workers panic, and [`Runtime::try_send`] says that they are gone.
+    /// Errors: the system gives no thread for a connection.
+    pub fn join<L: Link + 'static>(
+        options: Options,
+        membership: Membership<L>,
+        build: impl for<'s> Fn(&mut Graph<'s, E>) + Send + Sync + 'static,
+    ) -> io::Result<(Self, Option<Receiver<Commit>>)> {
+        assert!(options.workers > 0, "a graph needs at least one worker");
+        let process = membership.process;
+        let (builders, others, peers) = membership.connect(options.workers)?;
+        let threads = Threads { builders, others, process, peers: Some(peers) };
+        Ok(Self::launch(options, threads, None, build).expect("nothing kept fits every graph"))
+    }
+
+    fn launch(
+        options: Options,
+        threads: Threads,
+        kept: Option<Kept>,
+        build: impl for<'s> Fn(&mut Graph<'s, E>) + Send + Sync + 'static,
+    ) -> Result<(Self, Option<Receiver<Commit>>), Unfit> {
+        let Threads { builders, others, process, peers } = threads;
+        let first = process * options.workers;
         let kept = kept.map(|kept| (kept.epoch, Mutex::new(kept.workers)));
         let (commits, received) = sync_channel(options.commits_waiting.max(1));
+        // The first worker of all takes it, so that its end is the end of the commits.
+        let commits = Mutex::new(Some(commits));
         let (hello, workers) = sync_channel(options.workers);
         let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..options.workers).map(|_| sync_channel(options.epochs_in_flight.max(1))).unzip();
         let receivers =
             Mutex::new(receivers.into_iter().map(Some).collect::<Vec<Option<Receiver<_>>>>());
+        let leave = Leave::default();
 
-        let config = if options.workers == 1 {
-            timely::Config::thread()
-        } else {
-            timely::Config::process(options.workers)
-        };
-        let guards = timely::execute(config, move |worker| {
-            let index = worker.index();
+        let told_to_leave = leave.clone();
+        let guards = execute_from(builders, others, WorkerConfig::default(), move |worker| {
+            let index = worker.index() - first;
             let epochs = receivers.lock().expect("workers start once")[index]
                 .take()
                 .expect("each worker takes its own feed");
@@ -138,15 +209,27 @@ impl<E: Datum> Runtime<E> {
                     Keeper::resuming(*epoch, std::mem::take(&mut parts[index]))
                 }
             };
-            let commits = (index == 0).then(|| commits.clone());
-            let life = Life::new(worker, keeper, &build);
-            let fits = life.keeper.check();
+            let owner = worker.index() == 0;
+            let commits =
+                owner.then(|| commits.lock().expect("workers start once").take()).flatten();
+            let place = Place {
+                epochs,
+                commits,
+                in_flight: options.epochs_in_flight.max(1),
+                looks: options.looks_before_sleep,
+                // One worker speaks for its process.
+                speaks: index == 0,
+                peers: peers.clone(),
+                leave: told_to_leave.clone(),
+            };
+            let life = Life::new(worker, keeper, place, &build);
+            let fits = life.check();
             let unfit = fits.is_err();
             hello
                 .send((index, std::thread::current(), fits))
                 .expect("the starter waits for every worker");
             if !unfit {
-                life.run(worker, &epochs, commits.as_ref(), options);
+                life.run(worker);
             }
         })
         .expect("worker threads start");
@@ -160,9 +243,9 @@ impl<E: Datum> Runtime<E> {
             .zip(threads)
             .map(|(epochs, (_, worker, _))| Feed { epochs, worker })
             .collect();
-        let runtime = Runtime { feeds, guards: Some(guards) };
+        let runtime = Runtime { feeds, guards: Some(guards), leave };
         match fits {
-            Ok(()) => Ok((runtime, received)),
+            Ok(()) => Ok((runtime, (process == 0).then_some(received))),
             Err(unfit) => {
                 runtime.finish();
                 Err(unfit)
@@ -174,6 +257,11 @@ impl<E: Datum> Runtime<E> {
     ///
     /// Panics if a worker died: the answers can only be had by starting again from the journal.
     pub fn send(&self, batch: Batch<E>) {
+        self.try_send(batch).expect("a dataflow worker died; restart from the journal");
+    }
+
+    /// As [`Runtime::send`], for a process of a cluster, whose workers may go with another process.
+    pub fn try_send(&self, batch: Batch<E>) -> Result<(), Gone> {
         let share = batch.events.len().div_ceil(self.feeds.len());
         let mut rest = batch.events;
         let mut signals = batch.signals;
@@ -190,11 +278,9 @@ impl<E: Datum> Runtime<E> {
                 signals: std::mem::take(&mut signals),
                 stamps: Arc::clone(&batch.stamps),
             };
-            feed.epochs
-                .send(Order::Epoch(part))
-                .expect("a dataflow worker died; restart from the journal");
-            feed.worker.unpark();
+            feed.tell(Order::Epoch(part))?;
         }
+        Ok(())
     }
 
     /// Asks for what the operators keep as of `epoch`, the last one sent. Nothing waits for it; what was asked for
@@ -203,22 +289,24 @@ impl<E: Datum> Runtime<E> {
         let (sender, parts) = channel();
         for feed in &self.feeds {
             let order = Order::Keep(sender.clone());
-            feed.epochs.send(order).expect("a dataflow worker died; restart from the journal");
-            feed.worker.unpark();
+            feed.tell(order).expect("a dataflow worker died; restart from the journal");
         }
         Keeping { epoch, parts, workers: vec![None; self.feeds.len()] }
     }
 
-    /// Ends the input and waits until every epoch has been answered.
-    pub fn finish(mut self) {
-        self.shut();
+    /// Says that no epoch up to `until` will be sent any more, so that other processes need not wait for this one.
+    pub fn pass(&self, until: Epoch) -> Result<(), Gone> {
+        self.feeds.iter().try_for_each(|feed| feed.tell(Order::Until(until)))
     }
 
-    fn shut(&mut self) {
-        for feed in self.feeds.drain(..) {
-            drop(feed.epochs);
-            feed.worker.unpark();
-        }
+    /// How to leave a cluster without its consent.
+    pub fn leave(&self) -> Leave {
+        self.leave.clone()
+    }
+
+    /// Ends the input and waits until every epoch has been answered.
+    pub fn finish(mut self) {
+        self.end();
         if let Some(guards) = self.guards.take() {
             for outcome in guards.join() {
                 if let Err(reason) = outcome {
@@ -226,6 +314,50 @@ impl<E: Datum> Runtime<E> {
                 }
             }
         }
+    }
+
+    /// Ends the input of this process, and waits at most `patience` for the others to end theirs; then leaves.
+    ///
+    /// True when every epoch of every process has been answered.
+    pub fn finish_within(mut self, patience: Duration) -> bool {
+        /// How often it is looked whether somebody said to leave.
+        const LOOK: Duration = Duration::from_millis(20);
+        self.end();
+        let Some(guards) = self.guards.take() else { return false };
+        let (done, ended) = sync_channel(1);
+        let leave = self.leave.clone();
+        // Whoever leaves never joins its threads: they wait for the others, and end with the process.
+        let join = move || {
+            let all = guards.join().iter().all(Result::is_ok);
+            // The one who asked may have gone.
+            let _ = done.send(all);
+        };
+        let waits = std::thread::Builder::new().name("timely:farewell".into()).spawn(join);
+        let mut left = patience;
+        while waits.is_ok() && !leave.said() && !left.is_zero() {
+            match ended.recv_timeout(LOOK) {
+                Ok(all) if all => return true,
+                Ok(_) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => left = left.saturating_sub(LOOK),
+            }
+        }
+        leave.say();
+        false
+    }
+
+    fn end(&mut self) {
+        for feed in self.feeds.drain(..) {
+            drop(feed.epochs);
+            feed.worker.unpark();
+        }
+    }
+}
+
+impl<E> Feed<E> {
+    fn tell(&self, order: Order<E>) -> Result<(), Gone> {
+        self.epochs.send(order).map_err(|_| Gone)?;
+        self.worker.unpark();
+        Ok(())
     }
 }
 
@@ -235,122 +367,11 @@ impl<E> Drop for Runtime<E> {
             drop(feed.epochs);
             feed.worker.unpark();
         }
-    }
-}
-
-/// One worker's life: take epochs while there is room, step, hand out closed ones.
-struct Life<E: Datum> {
-    events: InputHandleVec<Epoch, Change<E>>,
-    signals: InputHandleVec<Epoch, Signal>,
-    outlet: Outlet,
-    keeper: Keeper,
-    open: VecDeque<(Epoch, Arc<Stamps>)>,
-    /// The last epoch taken.
-    at: Epoch,
-    /// The epoch as of which parts are asked for, and by whom.
-    keeping: Option<(Epoch, Sender<(usize, Vec<Part>)>)>,
-}
-
-impl<E: Datum> Life<E> {
-    fn new(
-        worker: &mut Worker,
-        keeper: Keeper,
-        build: &(impl for<'s> Fn(&mut Graph<'s, E>) + Send + Sync + 'static),
-    ) -> Self {
-        let mut events: InputHandleVec<Epoch, Change<E>> = InputHandleVec::new();
-        let mut signals: InputHandleVec<Epoch, Signal> = InputHandleVec::new();
-        let outlet = worker.dataflow::<Epoch, _, _>(|scope| {
-            let mut graph = Graph::new(events.to_stream(scope), signals.to_stream(scope), &keeper);
-            build(&mut graph);
-            graph.finish()
-        });
-        let at = keeper.resumed().unwrap_or_default();
-        if let Some(resumed) = keeper.resumed() {
-            events.advance_to(resumed + 1);
-            signals.advance_to(resumed + 1);
-        }
-        Life { events, signals, outlet, keeper, open: VecDeque::new(), at, keeping: None }
-    }
-
-    fn run(
-        mut self,
-        worker: &mut Worker,
-        epochs: &Receiver<Order<E>>,
-        commits: Option<&SyncSender<Commit>>,
-        options: Options,
-    ) {
-        let in_flight = options.epochs_in_flight.max(1);
-        let mut ended = false;
-        let mut looks = 0;
-        let mut rows = Vec::new();
-        while !(ended && self.open.is_empty()) {
-            while !ended && self.open.len() < in_flight {
-                match epochs.try_recv() {
-                    Ok(Order::Epoch(batch)) => self.take(batch, &mut rows),
-                    Ok(Order::Keep(to)) => {
-                        self.keeper.ask(self.at);
-                        self.keeping = Some((self.at, to));
-                    }
-                    Err(TryRecvError::Empty) => break,
-                    Err(TryRecvError::Disconnected) => ended = true,
-                }
-            }
-            if !self.open.is_empty() || ended {
-                looks = 0;
-            }
-            if self.open.is_empty() && !ended && looks < options.looks_before_sleep {
-                looks += 1;
-                std::thread::yield_now();
-                worker.step();
-            } else if self.open.is_empty() && !ended {
-                worker.step_or_park(Some(Duration::from_millis(50)));
-            } else {
-                // Other workers may owe progress: they unpark us, the pause only bounds a lost wake-up.
-                worker.step_or_park(Some(Duration::from_micros(500)));
-            }
-            self.hand_out(commits);
-            if let Some((epoch, to)) =
-                self.keeping.take_if(|(epoch, _)| self.outlet.is_closed(*epoch))
-            {
-                // Who asked may have gone; then nobody needs it.
-                let _ = to.send((worker.index(), self.keeper.collect()));
-                assert!(epoch <= self.at, "only what was handed over is kept");
-            }
-        }
-        drop(self.events);
-        drop(self.signals);
-        while worker.has_dataflows() {
-            worker.step_or_park(Some(Duration::from_millis(1)));
-        }
-    }
-
-    fn take(&mut self, batch: Batch<E>, rows: &mut Vec<Change<E>>) {
-        let epoch = batch.epoch;
-        assert!(*self.events.time() <= epoch, "epochs are fed in increasing order");
-        self.events.advance_to(epoch);
-        self.signals.advance_to(epoch);
-        rows.extend(batch.events.into_iter().map(|event| (event, epoch, 1)));
-        self.events.send_batch(rows);
-        rows.clear();
-        for signal in batch.signals {
-            self.signals.send(signal);
-        }
-        self.events.advance_to(epoch + 1);
-        self.signals.advance_to(epoch + 1);
-        self.at = epoch;
-        self.open.push_back((epoch, batch.stamps));
-    }
-
-    fn hand_out(&mut self, commits: Option<&SyncSender<Commit>>) {
-        while let Some((epoch, _)) = self.open.front() {
-            if !self.outlet.is_closed(*epoch) {
-                break;
-            }
-            let Some((epoch, stamps)) = self.open.pop_front() else { break };
-            if let Some(commits) = commits {
-                // A receiver that went away has no more use for answers; the input side decides when to stop.
-                let _ = commits.send(self.outlet.take(epoch, stamps));
-            }
+        if self.leave.said()
+            && let Some(guards) = self.guards.take()
+        {
+            // Dropping them would wait for threads that wait for other processes.
+            std::mem::forget(guards);
         }
     }
 }

@@ -15,6 +15,7 @@ use highwater_ingest::journal::{Disk, Options, PartitionSpec, Step};
 use highwater_queries::Settings;
 use highwater_sinks::channel::{ChannelConfig, FileConfig, Retry};
 
+use crate::belongs::Belongs;
 use crate::checkpoints::Keeping;
 use crate::engine::{Engine, Parts};
 use crate::script::{self, Draw};
@@ -110,6 +111,7 @@ pub(crate) fn parts(
         retry: Retry::default(),
     });
     Ok(Parts {
+        belongs: Belongs::default(),
         journal_dir: dir.join("journal"),
         journal,
         dataflow: highwater_dataflow::Options::default(),

@@ -64,7 +64,8 @@ pub(crate) fn restart(dir: &Path) -> Result<()> {
     let began = Wall.instant();
     let engine =
         Engine::start(parts(dir, Options::default(), Duration::from_mins(60), real_disk)?)?;
-    while engine.control.status().health != Health::Live {
+    let control = engine.control.clone().context("a single process has the views")?;
+    while control.status().health != Health::Live {
         ensure!(engine.broken().is_none(), "{:?}", engine.broken());
         thread::sleep(LOOK_EVERY);
     }

@@ -16,14 +16,24 @@
 //!
 //! `--load N` journals N events, and prints how long the next start takes and how much memory, with a checkpoint.
 
-#![allow(dead_code, reason = "the engine's modules are the program's, and used in part")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "the engine's modules are the program's, and used in part"
+)]
 
 #[path = "../../src/base.rs"]
 mod base;
+#[path = "../../src/belongs.rs"]
+mod belongs;
 mod check;
 #[path = "../../src/checkpoints.rs"]
 mod checkpoints;
 mod child;
+#[path = "../../src/cluster/mod.rs"]
+mod cluster;
+#[path = "../../src/config.rs"]
+mod config;
 #[path = "../../src/engine.rs"]
 mod engine;
 #[path = "../../src/feed.rs"]

@@ -17,6 +17,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use rusqlite::{Connection, OpenFlags};
 
 use super::{print, stretch};
+use crate::belongs::Belongs;
 use crate::cli::{Closed, Recorded, Replay};
 use crate::clock::WallClock;
 use crate::drive::{self, Driven, Road};
@@ -58,6 +59,7 @@ pub(crate) fn replay(replay: Replay) -> Result<()> {
         .with_context(|| format!("cannot make {}", journal_dir.display()))?;
 
     let engine = Engine::start(Parts {
+        belongs: Belongs::default(),
         journal_dir,
         journal: JournalOptions::default(),
         dataflow: highwater_dataflow::Options {

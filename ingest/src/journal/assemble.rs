@@ -33,16 +33,17 @@ pub(super) struct Assembled {
     pub inputs: Vec<Input>,
 }
 
-/// Makes the frame that follows `tip`. The raw bytes move into it; everything else stays where it was.
+/// Makes the frame that follows `tip`, with an epoch after `after`. The raw bytes move into it; everything else stays where it was.
 pub(super) fn assemble(
     mut inputs: Vec<Input>,
     book: &Book,
     tip: &Tip,
+    after: Epoch,
     now_ms: EventTime,
     tick: impl FnOnce(&BTreeMap<PartitionId, Signal>) -> Vec<Signal>,
 ) -> Assembled {
     let clock = u64::try_from(now_ms).unwrap_or(0).saturating_mul(1_000);
-    let epoch: Epoch = clock.max(tip.epoch + 1);
+    let epoch: Epoch = clock.max(after + 1);
     let first_seq = tip.seq + 1;
     let mut registrations = BTreeMap::new();
     let mut records = Vec::new();

@@ -26,6 +26,8 @@ pub struct Journal {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) options: Options,
     recovery: Recovery,
+    /// Every later frame has a later epoch.
+    passed: Epoch,
 }
 
 /// What became durable, and what each sender is told.
@@ -59,12 +61,24 @@ impl Journal {
     ) -> Result<Journal, JournalError> {
         let (store, ledger, recovery) = Store::open(dir, &options, clock.now_ms(), disk)?;
         let book = Arc::new(Mutex::new(Book::new(ledger)));
-        Ok(Journal { store, book, clock, options, recovery })
+        let passed = recovery.tip.epoch;
+        Ok(Journal { store, book, clock, options, recovery, passed })
     }
 
     /// What opening found.
     pub fn recovery(&self) -> Recovery {
         self.recovery
+    }
+
+    /// Gives every frame from now on an epoch after `epoch`.
+    pub fn continue_after(&mut self, epoch: Epoch) {
+        self.pass(epoch);
+    }
+
+    /// As [`Journal::continue_after`]; says up to where no frame will be added any more.
+    pub(super) fn pass(&mut self, epoch: Epoch) -> Epoch {
+        self.passed = self.passed.max(epoch).max(self.store.tip().epoch);
+        self.passed
     }
 
     /// Starts the writer's thread, and a follower that stands after epoch `after` (0: at the beginning).
@@ -103,7 +117,8 @@ impl Journal {
         };
         let before = self.store.tip();
         let mut book = self.book.lock().expect("no panic while the book is locked");
-        let assembled = assemble(inputs, &book, &before, now_ms, |spoke| match silence {
+        let after = self.passed.max(before.epoch);
+        let assembled = assemble(inputs, &book, &before, after, now_ms, |spoke| match silence {
             Some(silence) => tick(&book.ledger, &book.specs, silence, spoke, policy, now_ms),
             None => Vec::new(),
         });

@@ -29,6 +29,8 @@ pub struct Follower {
     replay_until: Epoch,
     /// The last frame handed out.
     at: Epoch,
+    /// What `passed` said last.
+    passed: Epoch,
     /// Taken from the outlet while frames before it had to be read.
     held: Option<Box<Committed>>,
     back: ReadBack,
@@ -45,10 +47,11 @@ impl Follower {
     ) -> Result<Follower, JournalError> {
         let back = ReadBack::open(dir, after)?;
         let at = back.tip.epoch;
-        Ok(Follower { outlet, book, decode, replay_until, at, held: None, back })
+        Ok(Follower { outlet, book, decode, replay_until, at, passed: 0, held: None, back })
     }
 
-    /// The next frame; `None` when there was none within `timeout`, or none will come (`ended`).
+    /// The next frame; `None` when there was none within `timeout`, when `passed` has moved on meanwhile, or when none
+    /// will come (`ended`).
     pub fn next(&mut self, timeout: Duration) -> Result<Option<Committed>, JournalError> {
         loop {
             if let Some(held) = self.held.take() {
@@ -65,17 +68,29 @@ impl Follower {
             if self.at < self.replay_until {
                 return self.read_back().map(Some);
             }
-            match self.outlet.take(self.at, timeout) {
+            match self.outlet.take(self.at, self.passed, timeout) {
                 Taken::Frame(frame) => self.held = Some(frame),
                 Taken::Behind => return self.read_back().map(Some),
-                Taken::Nothing | Taken::Closed => return Ok(None),
+                Taken::Nothing | Taken::Closed => {
+                    self.passed = self.passed();
+                    return Ok(None);
+                }
             }
         }
     }
 
     /// True when the writer has stopped and everything it wrote has been handed out.
     pub fn ended(&self) -> bool {
-        self.held.is_none() && matches!(self.outlet.take(self.at, Duration::ZERO), Taken::Closed)
+        self.held.is_none() && matches!(self.outlet.take(self.at, 0, Duration::ZERO), Taken::Closed)
+    }
+
+    /// Every frame up to here has been handed out, those that are still to be written included: at least `at`, and more
+    /// once [`JournalWriter::pass`](super::JournalWriter::pass) was answered.
+    pub fn passed(&self) -> Epoch {
+        if self.held.is_some() || self.at < self.replay_until {
+            return self.at;
+        }
+        self.outlet.passed(self.at)
     }
 
     /// The last frame handed out.

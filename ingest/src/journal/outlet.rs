@@ -71,6 +71,8 @@ struct State {
     events: usize,
     /// The last durable frame.
     head: Epoch,
+    /// No frame up to here can follow those there are.
+    passed: Epoch,
     /// Stamps of frames that did not fit: their latency is the worst there is and must not go uncounted.
     overflow: VecDeque<(Epoch, Arc<Stamps>)>,
     overflowed: u64,
@@ -120,9 +122,26 @@ impl Outlet {
         self.ready.notify_one();
     }
 
-    /// The next frame in memory for a follower that has everything up to `at`.
-    pub(super) fn take(&self, at: Epoch, timeout: Duration) -> Taken {
-        let idle = |state: &mut State| state.queue.is_empty() && state.head <= at && !state.closed;
+    /// No frame up to `epoch` can follow those offered.
+    pub(super) fn pass(&self, epoch: Epoch) {
+        let mut state = self.lock();
+        state.passed = state.passed.max(epoch);
+        drop(state);
+        self.ready.notify_one();
+    }
+
+    /// Up to where a follower that has everything up to `at` has everything that will ever be.
+    pub(super) fn passed(&self, at: Epoch) -> Epoch {
+        let state = self.lock();
+        if state.queue.is_empty() && state.head <= at { state.passed.max(at) } else { at }
+    }
+
+    /// The next frame in memory for a follower that has everything up to `at`, and knows that none up to `passed`
+    /// follows.
+    pub(super) fn take(&self, at: Epoch, passed: Epoch, timeout: Duration) -> Taken {
+        let idle = |state: &mut State| {
+            state.queue.is_empty() && state.head <= at && state.passed <= passed && !state.closed
+        };
         let (mut state, _) = self
             .ready
             .wait_timeout_while(self.lock(), timeout, idle)

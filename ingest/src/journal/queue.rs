@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use highwater_dataflow::PartitionId;
+use highwater_dataflow::{Epoch, PartitionId};
 
 use super::error::JournalError;
 use super::writer::{Acknowledgement, Refusal, Refused};
@@ -53,6 +53,8 @@ struct State {
     bytes: usize,
     heard: BTreeMap<PartitionId, Heard>,
     opened: Instant,
+    /// Somebody waits until no frame up to here can follow; taken by the writer.
+    pass: Option<Epoch>,
     /// Nothing more is accepted; the writer finishes what is there.
     closed: bool,
     /// The writer is gone.
@@ -68,6 +70,8 @@ struct Heard {
 /// What was taken.
 pub(super) struct Taken {
     pub jobs: Vec<Job>,
+    /// Say so once no frame up to here can follow.
+    pub pass: Option<Epoch>,
     /// Nothing is left and nothing will come.
     pub finished: bool,
 }
@@ -84,6 +88,7 @@ impl Queue {
                 bytes: 0,
                 heard: BTreeMap::new(),
                 opened,
+                pass: None,
                 closed: false,
                 failed: false,
             }),
@@ -142,9 +147,18 @@ impl Queue {
         true
     }
 
+    /// Asks the writer to say when no frame up to `epoch` can follow; never waits.
+    pub(super) fn pass(&self, epoch: Epoch) {
+        let mut state = self.lock();
+        state.pass = state.pass.max(Some(epoch));
+        drop(state);
+        self.arrived.notify_one();
+    }
+
     /// The next jobs within the limits (one delivery at least), waiting up to `timeout` for the first.
     pub(super) fn take(&self, limits: Limits, timeout: Duration) -> Taken {
-        let nothing = |state: &mut State| state.jobs.is_empty() && !state.closed;
+        let nothing =
+            |state: &mut State| state.jobs.is_empty() && state.pass.is_none() && !state.closed;
         let (mut state, _) = self
             .arrived
             .wait_timeout_while(self.lock(), timeout, nothing)
@@ -177,10 +191,11 @@ impl Queue {
             state.forget(&job);
             jobs.push(job);
         }
+        let pass = state.pass.take();
         let finished = jobs.is_empty() && state.closed;
         drop(state);
         self.room.notify_all();
-        Taken { jobs, finished }
+        Taken { jobs, pass, finished }
     }
 
     /// Everything that waits: after a failed write the order within a partition must not have holes.

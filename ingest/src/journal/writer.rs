@@ -237,6 +237,12 @@ impl JournalWriter {
         self.handle.shared.queue.request(Job::Tick);
     }
 
+    /// Makes the follower's [`passed`](super::Follower::passed) reach `epoch`, so that somebody who has epochs of
+    /// his own need not wait for ours. Costs no commit; never waits.
+    pub fn pass(&self, epoch: Epoch) {
+        self.handle.shared.queue.pass(epoch);
+    }
+
     /// Unlinks the segments whose records are all before `seq`; waits until it is done; returns how many went.
     ///
     /// The caller has made sure that no view, checkpoint or backup needs them.
@@ -400,6 +406,10 @@ impl Writer {
             }
             let silence = self.silence(tick_every);
             self.commit(inputs, silence.as_ref())?;
+            if let Some(epoch) = taken.pass {
+                let passed = self.journal.pass(epoch);
+                self.shared.outlet.pass(passed);
+            }
         }
     }
 

@@ -1,0 +1,270 @@
+//! One worker's life: take epochs while there is room, step, hand out closed ones.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError};
+use std::time::Duration;
+
+use timely::dataflow::InputHandleVec;
+use timely::worker::Worker;
+
+use crate::Datum;
+use crate::graph::{Graph, Outlet};
+use crate::keep::{Keeper, Part, Unfit};
+use crate::runtime::{Batch, Leave, Order};
+use crate::signal::Signal;
+use crate::table::Change;
+use crate::time::Epoch;
+use crate::view::{Commit, Stamps};
+
+/// What a worker is given.
+pub(crate) struct Place<E> {
+    pub(crate) epochs: Receiver<Order<E>>,
+    /// The first worker of all has them.
+    pub(crate) commits: Option<SyncSender<Commit>>,
+    pub(crate) in_flight: usize,
+    /// How often it looks for more before it sleeps.
+    pub(crate) looks: u32,
+    /// Whether it announces the epochs of its process to the others.
+    pub(crate) speaks: bool,
+    /// `None`: there is no other process.
+    pub(crate) peers: Option<Peers>,
+    pub(crate) leave: Leave,
+}
+
+/// What a worker knows of other processes.
+#[derive(Clone)]
+pub(crate) struct Peers {
+    /// Epochs up to here were journaled before the cluster started.
+    pub(crate) started_after: Epoch,
+    pub(crate) heard: Arc<dyn Fn(Epoch) + Send + Sync>,
+}
+
+/// How long a worker rests when nothing is under way, and how long when another worker may owe it progress: they wake
+/// it, the pause only bounds a lost wake-up.
+const REST: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_micros(500);
+
+/// A worker with its graph.
+pub(crate) struct Life<E: Datum> {
+    events: InputHandleVec<Epoch, Change<E>>,
+    signals: InputHandleVec<Epoch, Signal>,
+    /// The epochs of this process, for the others.
+    pulses: Option<InputHandleVec<Epoch, Epoch>>,
+    speaks: bool,
+    epochs: Receiver<Order<E>>,
+    in_flight: usize,
+    looks: u32,
+    leave: Leave,
+    keeper: Keeper,
+    /// The last epoch taken.
+    at: Epoch,
+    /// The epoch as of which parts are asked for, and by whom.
+    keeping: Option<(Epoch, Sender<(usize, Vec<Part>)>)>,
+    hands: Hands,
+}
+
+impl<E: Datum> Life<E> {
+    /// Builds the graph.
+    pub(crate) fn new(
+        worker: &mut Worker,
+        keeper: Keeper,
+        place: Place<E>,
+        build: &(impl for<'s> Fn(&mut Graph<'s, E>) + Send + Sync + 'static),
+    ) -> Self {
+        let Place { epochs, commits, in_flight, looks, speaks, peers, leave } = place;
+        let mut events: InputHandleVec<Epoch, Change<E>> = InputHandleVec::new();
+        let mut signals: InputHandleVec<Epoch, Signal> = InputHandleVec::new();
+        let mut pulses: Option<InputHandleVec<Epoch, Epoch>> =
+            peers.as_ref().map(|_| InputHandleVec::new());
+        let announced: Rc<RefCell<BTreeSet<Epoch>>> = Rc::default();
+        let owner = commits.is_some();
+        let outlet = worker.dataflow::<Epoch, _, _>(|scope| {
+            let mut graph = Graph::new(events.to_stream(scope), signals.to_stream(scope), &keeper);
+            if let (Some(pulses), Some(peers)) = (&mut pulses, &peers) {
+                let (announced, heard) = (announced.clone(), peers.heard.clone());
+                graph.hear(pulses.to_stream(scope), move |epoch| {
+                    if owner {
+                        announced.borrow_mut().insert(epoch);
+                    }
+                    if speaks {
+                        heard(epoch);
+                    }
+                });
+            }
+            build(&mut graph);
+            graph.finish()
+        });
+        let at = keeper.resumed().unwrap_or_default();
+        if let Some(resumed) = keeper.resumed() {
+            events.advance_to(resumed + 1);
+            signals.advance_to(resumed + 1);
+        }
+        let started_after = peers.as_ref().map_or(0, |peers| peers.started_after);
+        let hands =
+            Hands { outlet, open: VecDeque::new(), announced, commits, started_after, taken: 0 };
+        Life {
+            events,
+            signals,
+            pulses,
+            speaks,
+            epochs,
+            in_flight,
+            looks,
+            leave,
+            keeper,
+            at,
+            keeping: None,
+            hands,
+        }
+    }
+
+    /// Whether the graph goes on from what it was given.
+    pub(crate) fn check(&self) -> Result<(), Unfit> {
+        self.keeper.check()
+    }
+
+    /// Runs until every epoch has been answered, or until it is told to leave.
+    pub(crate) fn run(mut self, worker: &mut Worker) {
+        let mut ended = false;
+        let mut looked = 0;
+        let mut rows = Vec::new();
+        while !(ended && self.hands.open.is_empty()) {
+            if self.leave.said() {
+                self.abandon();
+            }
+            while !ended && self.hands.open.len() < self.in_flight {
+                match self.epochs.try_recv() {
+                    Ok(Order::Epoch(batch)) => self.take(batch, &mut rows),
+                    Ok(Order::Until(until)) => self.advance(until.saturating_add(1)),
+                    Ok(Order::Keep(to)) => {
+                        self.keeper.ask(self.at);
+                        self.keeping = Some((self.at, to));
+                    }
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => ended = true,
+                }
+            }
+            if !self.hands.open.is_empty() || ended {
+                looked = 0;
+                worker.step_or_park(Some(PAUSE));
+            } else if looked < self.looks {
+                looked += 1;
+                std::thread::yield_now();
+                worker.step();
+            } else {
+                worker.step_or_park(Some(REST));
+            }
+            self.hands.hand_out();
+            let outlet = &self.hands.outlet;
+            if let Some((epoch, to)) = self.keeping.take_if(|(epoch, _)| outlet.is_closed(*epoch)) {
+                // Who asked may have gone; then nobody needs it.
+                let _ = to.send((worker.index(), self.keeper.collect()));
+                assert!(epoch <= self.at, "only what was handed over is kept");
+            }
+        }
+        let Life { events, signals, pulses, leave, epochs, mut hands, .. } = self;
+        drop((events, signals, pulses));
+        while worker.has_dataflows() {
+            if leave.said() {
+                drop((hands, epochs));
+                wait_for_the_end();
+            }
+            worker.step_or_park(Some(Duration::from_millis(1)));
+            // Other processes may go on.
+            hands.hand_out();
+        }
+    }
+
+    fn take(&mut self, batch: Batch<E>, rows: &mut Vec<Change<E>>) {
+        let epoch = batch.epoch;
+        assert!(*self.events.time() <= epoch, "epochs are fed in increasing order");
+        self.advance(epoch);
+        rows.extend(batch.events.into_iter().map(|event| (event, epoch, 1)));
+        self.events.send_batch(rows);
+        rows.clear();
+        for signal in batch.signals {
+            self.signals.send(signal);
+        }
+        if let (Some(pulses), true) = (&mut self.pulses, self.speaks) {
+            pulses.send(epoch);
+        }
+        self.advance(epoch + 1);
+        self.at = epoch;
+        self.hands.open.push_back((epoch, batch.stamps));
+    }
+
+    fn advance(&mut self, to: Epoch) {
+        if *self.events.time() < to {
+            self.events.advance_to(to);
+            self.signals.advance_to(to);
+            if let Some(pulses) = &mut self.pulses {
+                pulses.advance_to(to);
+            }
+        }
+    }
+
+    /// Ends the commits, and keeps the inputs: dropping them would say that they have ended.
+    fn abandon(self) -> ! {
+        let Life { events, signals, pulses, epochs, hands, .. } = self;
+        std::mem::forget((events, signals, pulses));
+        drop((hands, epochs));
+        wait_for_the_end()
+    }
+}
+
+/// The process ends soon; until then its other threads have nothing to fear from this one.
+fn wait_for_the_end() -> ! {
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Open epochs, and where their answers go.
+struct Hands {
+    outlet: Outlet,
+    /// The epochs of this process that are not closed.
+    open: VecDeque<(Epoch, Arc<Stamps>)>,
+    /// On the first worker of a cluster: the epochs of all processes that are not handed out.
+    announced: Rc<RefCell<BTreeSet<Epoch>>>,
+    commits: Option<SyncSender<Commit>>,
+    started_after: Epoch,
+    /// The last epoch handed out.
+    taken: Epoch,
+}
+
+impl Hands {
+    fn hand_out(&mut self) {
+        loop {
+            let own = self.open.front().map(|(epoch, _)| *epoch);
+            let other = self.announced.borrow().first().copied();
+            let Some(epoch) = own.into_iter().chain(other).min() else { return };
+            if !self.outlet.is_closed(epoch) {
+                return;
+            }
+            self.announced.borrow_mut().remove(&epoch);
+            let stamps = if own == Some(epoch) {
+                self.open.pop_front().map(|(_, stamps)| stamps)
+            } else {
+                None
+            };
+            if self.taken == epoch {
+                // Announced after it was handed out as our own.
+                continue;
+            }
+            self.taken = epoch;
+            if let Some(commits) = &self.commits {
+                let stamps = stamps.unwrap_or_else(|| Arc::new(self.stamps_of_others(epoch)));
+                // A receiver that went away has no more use for answers; the input side decides when to stop.
+                let _ = commits.send(self.outlet.take(epoch, stamps));
+            }
+        }
+    }
+
+    /// The clocks of another process say nothing here: its epochs have no stamps.
+    fn stamps_of_others(&self, epoch: Epoch) -> Stamps {
+        Stamps { replay: epoch <= self.started_after, ..Stamps::default() }
+    }
+}

@@ -1,0 +1,129 @@
+//! Which journals a process has, and whom it works with.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use highwater_dataflow::{Clock, Epoch};
+use highwater_ingest::journal::{self, Disk, Journal, Options};
+use sha2::{Digest, Sha256};
+
+use crate::cluster::{self, Brings, Cluster, Joined, Member, Number};
+
+/// Whom an engine works with, and which journals it has besides its own.
+#[derive(Default)]
+pub(crate) struct Belongs {
+    /// `None`: it is the only process.
+    pub(crate) cluster: Option<Cluster>,
+    /// Where this process serves readers.
+    pub(crate) url: String,
+    /// Where what it knows of other journals is kept; `None` where there can be no others.
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Data directories that belong to no process any more, and the journals in them.
+    pub(crate) adopt: Vec<(PathBuf, PathBuf)>,
+}
+
+/// A journal before it is started.
+pub(crate) struct Opened {
+    pub(crate) number: Number,
+    pub(crate) dir: PathBuf,
+    pub(crate) journal: Journal,
+}
+
+impl Belongs {
+    /// Whether one process with one journal is all there is.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.cluster.is_none() && self.adopt.is_empty()
+    }
+
+    /// Whether this process has the views.
+    pub(crate) fn owns_views(&self) -> bool {
+        self.cluster.as_ref().is_none_or(|cluster| cluster.process == 0)
+    }
+
+    /// Opens the journals: its own in `dir` first, then the adopted ones.
+    pub(crate) fn open(
+        &self,
+        dir: PathBuf,
+        options: &Options,
+        disk: fn() -> Box<dyn Disk>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Vec<Opened>> {
+        let open = |dir: PathBuf, number| -> Result<Opened> {
+            let journal = Journal::open_on(&dir, options.clone(), clock.clone(), disk());
+            let journal =
+                journal.with_context(|| format!("cannot open the journal {}", dir.display()))?;
+            Ok(Opened { number, dir, journal })
+        };
+        let process = self.cluster.as_ref().map_or(0, |cluster| cluster.process);
+        let mut opened = vec![open(dir, Number(process as u8))?];
+        for (dir, journal) in &self.adopt {
+            let Some(member) = Member::of(dir)? else {
+                bail!(
+                    "{} was never part of a cluster, and there is nothing to adopt\n\
+                     hint: --adopt takes the data directory of a process that is not started any more",
+                    dir.display()
+                );
+            };
+            opened.push(open(journal.clone(), member.number())?);
+        }
+        if !self.is_alone() {
+            opened.iter().try_for_each(from_its_beginning)?;
+        }
+        Ok(opened)
+    }
+
+    /// Meets the other processes, if there are any, and makes sure that every journal is here.
+    ///
+    /// `config`: everything that answers depend on. `shown`: the last epoch in the views of this process.
+    pub(crate) fn meet(
+        &self,
+        opened: &[Opened],
+        config: &str,
+        shown: Epoch,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Option<Joined>> {
+        let Some(data_dir) = &self.data_dir else { return Ok(None) };
+        if self.is_alone() && Member::of(data_dir)?.is_none() {
+            return Ok(None);
+        }
+        let used = opened[0].journal.recovery().tip.epoch > 0;
+        let mut member = Member::claim(data_dir, opened[0].number.0, used)?;
+        let mut known: BTreeSet<u8> = member.known().clone();
+        for (dir, _) in &self.adopt {
+            known.extend(Member::of(dir)?.iter().flat_map(|it| it.known().iter().copied()));
+        }
+        let Some(cluster) = &self.cluster else {
+            let brought: Vec<Number> = opened.iter().map(|it| it.number).collect();
+            let known = cluster::check_single(&brought, &known)?;
+            member.remember(data_dir, known)?;
+            return Ok(None);
+        };
+        cluster::expect_broken_links();
+        let tip = |it: &Opened| (it.number, it.journal.recovery().tip.epoch);
+        let brings = Brings {
+            config: cluster::hex(&Sha256::digest(config)),
+            journals: opened.iter().map(tip).collect(),
+            known,
+            shown,
+            url: self.url.clone(),
+        };
+        let joined = cluster::join(cluster, brings, clock.clone())?;
+        member.remember(data_dir, joined.known.clone())?;
+        Ok(Some(joined))
+    }
+}
+
+/// A cluster goes on from its journals alone.
+fn from_its_beginning(opened: &Opened) -> Result<()> {
+    let from = journal::stat(&opened.dir).context("cannot read the journal")?.retained_from;
+    if from > 1 {
+        bail!(
+            "the journal {} begins at record {from}, and a cluster needs all of it\n\
+             hint: keep it as a single process, or put the dropped segments back from a backup",
+            opened.dir.display()
+        );
+    }
+    Ok(())
+}

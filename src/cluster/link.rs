@@ -1,0 +1,149 @@
+//! A connection between two processes: what the engine moves bytes over, with deadlines until it does.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use highwater_dataflow::Clock;
+use rustix::net::{RecvFlags, recv, sockopt};
+
+/// Bytes that the other end does not take, and probes that it does not answer, break the connection after about this.
+const DEAD_AFTER: Duration = Duration::from_secs(10);
+const PROBE_AFTER: Duration = Duration::from_secs(4);
+const PROBE_EVERY: Duration = Duration::from_secs(2);
+const PROBES: u32 = 3;
+
+/// A connection to another process.
+#[derive(Debug)]
+pub(crate) struct Link {
+    stream: TcpStream,
+}
+
+impl Link {
+    /// Takes a fresh connection, and makes the system notice when its other end has vanished.
+    pub(super) fn new(stream: TcpStream) -> io::Result<Link> {
+        stream.set_nonblocking(false)?;
+        stream.set_nodelay(true)?;
+        sockopt::set_socket_keepalive(&stream, true)?;
+        sockopt::set_tcp_keepidle(&stream, PROBE_AFTER)?;
+        sockopt::set_tcp_keepintvl(&stream, PROBE_EVERY)?;
+        sockopt::set_tcp_keepcnt(&stream, PROBES)?;
+        sockopt::set_tcp_user_timeout(&stream, DEAD_AFTER.as_millis() as u32)?;
+        Ok(Link { stream })
+    }
+
+    /// Connects within `at_most`.
+    pub(super) fn dial(address: &SocketAddr, at_most: Duration) -> io::Result<Link> {
+        Link::new(TcpStream::connect_timeout(address, at_most)?)
+    }
+
+    /// Another handle to the same connection.
+    pub(super) fn handle(&self) -> io::Result<Link> {
+        Ok(Link { stream: self.stream.try_clone()? })
+    }
+
+    pub(super) fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.stream.set_read_timeout(timeout)
+    }
+
+    /// Without deadlines, as the engine wants it.
+    pub(super) fn release(self) -> io::Result<Link> {
+        self.stream.set_read_timeout(None)?;
+        self.stream.set_write_timeout(None)?;
+        Ok(self)
+    }
+
+    pub(super) fn close(&self) {
+        // It may be closed already.
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
+    /// Whether the other end has closed it. Nothing is read.
+    pub(super) fn is_closed(&self) -> bool {
+        let mut byte = [0];
+        match recv(&self.stream, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+            Ok((_, read)) => read == 0,
+            Err(error) => error != rustix::io::Errno::AGAIN && error != rustix::io::Errno::INTR,
+        }
+    }
+
+    /// Reads all of `into` before `until`, however slowly it comes.
+    pub(super) fn read_by(
+        &mut self,
+        mut into: &mut [u8],
+        until: Instant,
+        clock: &dyn Clock,
+    ) -> io::Result<()> {
+        while !into.is_empty() {
+            self.stream.set_read_timeout(Some(left(until, clock)?))?;
+            match self.stream.read(into) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(read) => into = &mut into[read..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes all of `bytes` before `until`.
+    pub(super) fn write_by(
+        &mut self,
+        mut bytes: &[u8],
+        until: Instant,
+        clock: &dyn Clock,
+    ) -> io::Result<()> {
+        while !bytes.is_empty() {
+            self.stream.set_write_timeout(Some(left(until, clock)?))?;
+            match self.stream.write(bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn left(until: Instant, clock: &dyn Clock) -> io::Result<Duration> {
+    let left = until.saturating_duration_since(clock.instant());
+    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+}
+
+impl Read for Link {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(into)
+    }
+}
+
+impl Write for Link {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+impl AsFd for Link {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+impl highwater_dataflow::Link for Link {
+    fn try_clone(&self) -> io::Result<Self> {
+        self.handle()
+    }
+
+    fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        self.stream.set_nonblocking(nonblocking)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.stream.shutdown(how)
+    }
+}

@@ -1,0 +1,30 @@
+//! What a process serves that does not have the views: probes, and the way to the one that has them.
+
+use axum::Router;
+use axum::http::{Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+/// Answers reads with 307 to the same path of `owner`, as `http://host:port`.
+///
+/// Paths and queries go along; whoever follows sends its token again or not, as it trusts the owner.
+pub(crate) fn router(owner: String) -> Router {
+    let redirect = move |method: Method, uri: Uri| {
+        let owner = owner.clone();
+        async move { answer(&method, &uri, &owner) }
+    };
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(async || "ok\n"))
+        .fallback(redirect)
+}
+
+fn answer(method: &Method, uri: &Uri, owner: &str) -> Response {
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        return (StatusCode::NOT_FOUND, "there is nothing at this path\n").into_response();
+    }
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let to = format!("{owner}{path}");
+    let text = format!("the views are served at {to}\n");
+    (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to)], text).into_response()
+}

@@ -1,0 +1,13 @@
+//! Clusters of real processes on loopback: what they show is what one process would, whatever happens to them.
+//!
+//! ```text
+//! HIGHWATER_CLUSTER_SEEDS=0..300 cargo test --test highwater cluster
+//! ```
+
+mod center;
+mod faults;
+mod node;
+mod proxy;
+mod rescale;
+mod strangers;
+mod together;

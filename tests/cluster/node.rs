@@ -1,0 +1,199 @@
+//! Processes of a cluster, started as anybody would start them.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::Duration;
+
+/// Whatever is waited for is there by then, or never.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
+const REQUEST: Duration = Duration::from_secs(3);
+pub(crate) const SECRET: &str = "an open secret of more than 24 bytes";
+
+/// What a process has said so far.
+#[derive(Default)]
+struct Said {
+    lines: Mutex<(Vec<String>, bool)>,
+    changed: Condvar,
+}
+
+impl Said {
+    /// Waits until `find` finds something in what was said.
+    fn wait<T>(&self, what: &str, find: impl Fn(&[String]) -> Option<T>) -> T {
+        let lines = self.lines.lock().unwrap();
+        let missing = |state: &mut (Vec<String>, bool)| find(&state.0).is_none() && !state.1;
+        let (lines, _) = self.changed.wait_timeout_while(lines, PATIENCE, missing).unwrap();
+        find(&lines.0).unwrap_or_else(|| panic!("{what}; it said:\n{}", lines.0.join("\n")))
+    }
+}
+
+/// One process with its supervisor.
+pub(crate) struct Node {
+    config: PathBuf,
+    pub(crate) http: SocketAddr,
+    /// Where the others reach it in truth, behind what stands in between.
+    pub(crate) port: SocketAddr,
+    process: Option<Child>,
+    said: Arc<Said>,
+}
+
+impl Node {
+    pub(crate) fn new(config: PathBuf, http: SocketAddr, port: SocketAddr) -> Node {
+        Node { config, http, port, process: None, said: Arc::default() }
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_highwater"));
+        command.args(["run", "--config"]).arg(&self.config).args(arguments);
+        command.env("HIGHWATER_CLUSTER_SECRET", SECRET).env("RUST_LOG", "info");
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Starts it; does not wait.
+    pub(crate) fn start(&mut self, arguments: &[&str]) {
+        let mut process = self.command(arguments).spawn().unwrap();
+        let log = BufReader::new(process.stderr.take().unwrap());
+        self.process = Some(process);
+        let said = Arc::new(Said::default());
+        self.said = said.clone();
+        thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                said.lines.lock().unwrap().0.push(line);
+                said.changed.notify_all();
+            }
+            said.lines.lock().unwrap().1 = true;
+            said.changed.notify_all();
+        });
+    }
+
+    /// How often this supervisor has started the service.
+    pub(crate) fn lives(&self) -> usize {
+        pids(&self.said.lines.lock().unwrap().0).len()
+    }
+
+    /// The process that does the work.
+    fn service(&self) -> u32 {
+        let newest = |lines: &[String]| pids(lines).last().copied();
+        self.said.wait("it starts", newest)
+    }
+
+    /// Waits until it has served once.
+    pub(crate) fn serves(&self) {
+        self.said.wait("it serves", |lines| {
+            lines.iter().any(|line| line.contains("serving on http://")).then_some(())
+        });
+    }
+
+    /// Sends a signal to the process that does the work. It may be gone.
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = self.service().to_string();
+        let _ = Command::new("kill").args([signal, &pid]).stderr(Stdio::null()).status().unwrap();
+    }
+
+    /// `kill -9` of the supervisor, and with it of the service.
+    pub(crate) fn kill(&mut self) {
+        let mut process = self.process.take().unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+
+    /// `kill -TERM` of the supervisor; does not wait.
+    pub(crate) fn ask_to_stop(&self) {
+        let pid = self.process.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    }
+
+    pub(crate) fn stopped(&mut self) -> ExitStatus {
+        self.process.take().unwrap().wait().unwrap()
+    }
+
+    /// One request; its status and body.
+    pub(crate) fn ask(&self, head: &str, body: &str) -> std::io::Result<(u16, String)> {
+        let mut stream = TcpStream::connect_timeout(&self.http, REQUEST)?;
+        stream.set_read_timeout(Some(REQUEST))?;
+        stream.set_write_timeout(Some(REQUEST))?;
+        write!(
+            stream,
+            "{head} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/x-ndjson\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            self.http,
+            body.len()
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let status = status.ok_or(std::io::ErrorKind::UnexpectedEof)?;
+        Ok((status, answer))
+    }
+}
+
+impl Drop for Node {
+    /// A failing test leaves nothing running, and says what was said.
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+            if thread::panicking() {
+                let said = self.said.lines.lock().unwrap();
+                let mut text = format!("--- {}\n", self.config.display());
+                for line in &said.0 {
+                    let _ = writeln!(text, "{line}");
+                }
+                eprintln!("{text}");
+            }
+        }
+    }
+}
+
+fn pids(lines: &[String]) -> Vec<u32> {
+    let pid = |line: &String| line.split_once("started the service pid=")?.1.trim().parse().ok();
+    lines.iter().filter_map(pid).collect()
+}
+
+/// An address that is free now.
+pub(crate) fn free() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// Writes the configuration of process `process`, which reaches the others at `hosts`.
+pub(crate) fn configure(
+    dir: &Path,
+    process: usize,
+    http: SocketAddr,
+    port: SocketAddr,
+    hosts: &[SocketAddr],
+) -> PathBuf {
+    let lines: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+    fs::write(dir.join(format!("hosts{process}")), lines.join("\n")).unwrap();
+    let config = dir.join(format!("process{process}.toml"));
+    let text = format!(
+        r#"
+        [service]
+        data_dir = "data{process}"
+        workers = 1
+        [journal]
+        idle_after_s = 100000
+        quiet_delay_ms = 1000000000000
+        [http]
+        listen = "{http}"
+        [queries]
+        allowed_lateness_s = 86400
+        empty_intervals = false
+        [cluster]
+        processes = {processes}
+        process = {process}
+        hosts = "hosts{process}"
+        listen = "{port}"
+        silence_s = 2
+        "#,
+        processes = hosts.len(),
+    );
+    fs::write(&config, text).unwrap();
+    config
+}

@@ -1,0 +1,54 @@
+//! Without any faults: two processes are as good as one.
+
+use super::center::{Center, Cluster, unchanged};
+use super::node::Node;
+use crate::sim::random::Random;
+
+#[test]
+fn two_processes_show_what_one_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let center = Center::new(7);
+    let mut random = Random::new(7);
+    let mut cluster = Cluster::new(dir.path(), 2);
+    cluster.start(&[]);
+    for (n, body) in center.bodies(&mut random).iter().enumerate() {
+        cluster.deliver_to(n % 2, body);
+        if n % 5 == 0 {
+            // Told again, and to the other.
+            cluster.deliver_to((n + 1) % 2, body);
+        }
+    }
+    cluster.close();
+    let shown = cluster.shown();
+    center.check(&shown, 2, "two processes");
+    assert!(!shown["duplicate_counts"].is_empty(), "duplicates are found across processes");
+
+    let (status, answer) = cluster.nodes[1].ask("GET /v1/views/queue_now?limit=1", "").unwrap();
+    let owner =
+        format!("location: http://{}/v1/views/queue_now?limit=1\r\n", cluster.nodes[0].http);
+    assert!(status == 307 && answer.contains(&owner), "{answer}");
+    assert_eq!(cluster.nodes[1].ask("GET /healthz", "").unwrap().0, 200);
+
+    cluster.stop();
+    cluster.start(&["--workers", "2"]);
+    cluster.nodes[0].serves();
+    unchanged(&shown, &cluster.shown(), "after a restart with two workers each");
+    cluster.stop();
+}
+
+#[test]
+fn the_second_supervisor_of_a_data_directory_exits() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::new(dir.path(), 2);
+    cluster.start(&[]);
+    cluster.nodes.iter().for_each(Node::serves);
+    let second = cluster.nodes[0].command(&[]).output().unwrap();
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert_eq!(second.status.code(), Some(1), "{said}");
+    assert!(said.contains("another supervisor has"), "{said}");
+    // Without a supervisor it comes further, and the port or the journal turns it away.
+    let third = cluster.nodes[0].command(&["--no-supervisor"]).output().unwrap();
+    assert_eq!(third.status.code(), Some(1), "{}", String::from_utf8_lossy(&third.stderr));
+    assert_eq!(cluster.nodes[0].lives(), 1, "the first goes on");
+    cluster.stop();
+}
