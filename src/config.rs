@@ -149,6 +149,17 @@ pub(crate) enum Source {
     Sim(Sim),
 }
 
+impl Source {
+    /// Which process of a cluster reads it.
+    pub(crate) fn process(&self) -> usize {
+        match self {
+            Source::File(file) => file.process,
+            Source::AnonymousBank(bank) => bank.process,
+            Source::Sim(sim) => sim.process,
+        }
+    }
+}
+
 /// `kind = "file"`: native events, a JSON object a line.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -165,6 +176,9 @@ pub(crate) struct File {
     /// How far their events may be out of order without being late, ms; 5,000.
     #[serde(default = "file_disorder_ms")]
     pub(crate) disorder_ms: u32,
+    /// Which process of a cluster reads it; 0.
+    #[serde(default)]
+    pub(crate) process: usize,
 }
 
 fn file_name() -> String {
@@ -183,6 +197,9 @@ pub(crate) struct Bank {
     #[serde(default = "bank_name")]
     pub(crate) name: String,
     pub(crate) path: PathBuf,
+    /// Which process of a cluster reads it; 0.
+    #[serde(default)]
+    pub(crate) process: usize,
 }
 
 fn bank_name() -> String {
@@ -201,6 +218,9 @@ pub(crate) struct Sim {
     /// The center. Without `midnight_at` and `start_at` it begins at the first start.
     #[serde(default)]
     pub(crate) center: toml::Table,
+    /// Which process of a cluster reads it; 0.
+    #[serde(default)]
+    pub(crate) process: usize,
 }
 
 pub(crate) fn sim_name() -> String {

@@ -80,11 +80,25 @@ impl Plan {
             return Err(format!("service.workers is {workers}; use 1 to 256"));
         }
         queries.check()?;
+        let (process, processes) =
+            cluster.as_ref().map_or((0, 1), |it| (it.process, it.hosts.len()));
+        if let Some(other) = sources.iter().map(Source::process).find(|it| *it >= processes) {
+            return Err(format!(
+                "sources: there is no process {other}; use 0 to {}",
+                processes - 1
+            ));
+        }
+        let ours: Vec<bool> = sources.iter().map(|source| source.process() == process).collect();
         let sources = resolve_sources(sources, base, &data_dir)?;
         let every = Duration::from_secs(journal.checkpoint_s);
         let retain_ms = i64::from(journal.retain_days) * 86_400_000;
         let journal = resolve_journal(&journal)?;
         let simulated = sources.iter().any(|it| matches!(it.what, What::Simulation { .. }));
+        let sources: Vec<SourcePlan> = sources
+            .into_iter()
+            .zip(ours)
+            .filter_map(|(source, ours)| ours.then_some(source))
+            .collect();
         let http = http.resolve(env).map_err(|error| format!("http: {error}"))?;
         wallboard.allowed_origins.extend(http.config.origins.iter().cloned());
         let path = sinks.path.map_or(views_in(&data_dir), |path| base.join(path));

@@ -147,7 +147,10 @@ pub(crate) fn run(plan: Plan, ready: impl FnOnce(SocketAddr)) -> Result<()> {
         latency,
         authorize: authorize(authorizer),
     });
-    let reads = engine.owner_url.clone().map_or(page, cluster::router);
+    let reads = match engine.owner_url.clone() {
+        None => page,
+        Some(owner) => cluster::router(owner, &page),
+    };
     let drivers: Vec<_> = sources
         .into_iter()
         .map(|(partitions, source)| source.start(partitions, road.clone()))

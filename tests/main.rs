@@ -6,6 +6,7 @@ mod authoring;
 mod bank;
 mod cluster;
 mod crash;
+mod deploy;
 mod oracle;
 mod restart;
 mod sim;

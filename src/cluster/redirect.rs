@@ -3,20 +3,20 @@
 use axum::Router;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 
-/// Answers reads with 307 to the same path of `owner`, as `http://host:port`.
+/// What a process has to say of itself: `own` answers it.
+const OWN: [&str; 5] = ["/healthz", "/readyz", "/metrics", "/v1/status", "/v1/latency"];
+
+/// Answers reads with 307 to the same path of `owner`, as `http://host:port`, but for what a process says of itself.
 ///
 /// Paths and queries go along; whoever follows sends its token again or not, as it trusts the owner.
-pub(crate) fn router(owner: String) -> Router {
+pub(crate) fn router(owner: String, own: &Router) -> Router {
     let redirect = move |method: Method, uri: Uri| {
         let owner = owner.clone();
         async move { answer(&method, &uri, &owner) }
     };
-    Router::new()
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(async || "ok\n"))
-        .fallback(redirect)
+    let answers = |router: Router, path| router.route_service(path, own.clone());
+    OWN.into_iter().fold(Router::new(), answers).fallback(redirect)
 }
 
 fn answer(method: &Method, uri: &Uri, owner: &str) -> Response {

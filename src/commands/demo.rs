@@ -46,6 +46,7 @@ fn config(demo: &cli::Demo, data: &Path) -> Config {
         name: config::sim_name(),
         disorder_ms: config::sim_disorder_ms(),
         center,
+        process: 0,
     }));
     let steps = vec![Step::Opened, Step::Resolved, Step::Retracted];
     config.alerts.push(ChannelConfig::Log(LogConfig { name: "log".into(), steps }));
