@@ -16,7 +16,7 @@ use crate::time::{BEGINNING, EventTime, Millis};
 
 use super::aggregate::Aggregate;
 use super::assign::WindowFn;
-use super::state::{Keyed, Live, NO_ALARM, Pending, Placed, Slice};
+use super::state::{Keyed, Live, NO_ALARM, Pending, Placed, Slice, slices_in};
 use super::trigger::{Machine, Moment};
 use super::{
     Accumulation, Behavior, LateElement, LateReason, Pane, PaneInfo, Plan, TimestampCombiner,
@@ -42,8 +42,8 @@ pub(crate) struct Operator<K, V, W, A: Aggregate<V>> {
     free: Vec<KeyId>,
     /// Keys with changes in this epoch.
     touched: Vec<KeyId>,
-    /// Windows whose triggers have to be asked.
-    pub(crate) dirty: Vec<(KeyId, Window)>,
+    /// Windows whose triggers have to be asked, and where they were in their key's list.
+    pub(crate) dirty: Vec<(KeyId, Window, usize)>,
     /// Watermarks at which windows end or expire.
     ends: BTreeMap<EventTime, Vec<(KeyId, Window)>>,
     /// Processing times for which triggers wait.
@@ -118,16 +118,18 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
         for (id, pane) in std::mem::take(&mut self.orphans) {
             out.give((self.keys[id as usize].key.clone(), pane), -1);
         }
-        for (id, window) in std::mem::take(&mut self.dirty) {
-            self.consider(id, window, false, out);
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for (id, window, hint) in dirty.drain(..) {
+            self.consider(id, window, hint, false, out);
         }
+        self.dirty = dirty;
         while let Some(entry) = self.alarms.first_entry()
             && *entry.key() <= self.now
         {
             for (id, window) in entry.remove() {
                 if let Ok(index) = self.keys[id as usize].find(window) {
                     self.keys[id as usize].windows[index].alarm = NO_ALARM;
-                    self.consider(id, window, false, out);
+                    self.consider(id, window, index, false, out);
                 }
             }
         }
@@ -259,6 +261,11 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
                 }
             };
             next = index + 1;
+            if self.lazy && self.shares_slices && !past_end && place.is_ok() {
+                // It fills, and its slices know.
+                taken = true;
+                continue;
+            }
             let live = &mut *keyed.windows[index].live;
             if live.closed {
                 keyed.refused.push((pending.slice.start, window, LateReason::Closed));
@@ -267,8 +274,10 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
             }
             taken = true;
             let came = inserted + deleted;
-            let moment = Moment { past_end, clock: self.now };
-            self.machine.on_element(&mut live.trigger, moment, came);
+            if past_end || !self.lazy {
+                let moment = Moment { past_end, clock: self.now };
+                self.machine.on_element(&mut live.trigger, moment, came);
+            }
             if !past_end {
                 let last = complete - 1;
                 let combiner = self.plan.timestamps;
@@ -288,7 +297,7 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
             }
             if (past_end || self.machine.speaks_early()) && !live.dirty {
                 live.dirty = true;
-                self.dirty.push((id, window));
+                self.dirty.push((id, window, index));
             }
         }
         self.assigned = assigned;
@@ -341,11 +350,12 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
         &mut self,
         id: KeyId,
         window: Window,
+        hint: usize,
         crossing: bool,
         out: &mut PaneOut<K, A::Output>,
     ) {
         let keyed = &mut self.keys[id as usize];
-        let Ok(index) = keyed.find(window) else { return };
+        let Ok(index) = keyed.find_near(window, hint) else { return };
         let live = &mut keyed.windows[index];
         live.dirty = false;
         if live.closed {
@@ -394,9 +404,7 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
         if live.acc.is_none() && self.shares_slices {
             let mut acc = self.aggregate.zero();
             let from = complete.saturating_sub(live.window.end - live.window.start);
-            let first = keyed.slices.partition_point(|slice| slice.start < from);
-            let slices = keyed.slices.range(first..);
-            for slice in slices.take_while(|slice| slice.start < complete) {
+            for slice in slices_in(&keyed.slices, from, complete) {
                 self.aggregate.merge(&mut acc, &slice.acc);
                 live.elements += slice.elements;
                 live.changes += slice.changes;
@@ -408,9 +416,14 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
         let needed = !empty
             || (timing == Timing::OnTime && self.plan.on_time == Behavior::FireAlways)
             || (finished && self.plan.closing == Behavior::FireAlways);
+        let mut same = None;
         if needed {
-            let shown = live.shown.take().into_iter().chain(live.shown_before.drain(..));
-            for row in shown {
+            let shown = live.shown.take();
+            if empty && !self.discarding && live.shown_before.is_empty() {
+                // The last word of a window is mostly what it said before: its accumulator need not be looked at.
+                same = shown.as_ref().map(|row| row.value.clone());
+            }
+            for row in shown.into_iter().chain(live.shown_before.drain(..)) {
                 out.give((keyed.key.clone(), row), -1);
             }
         }
@@ -418,9 +431,10 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
             let early = timing == Timing::Early;
             let pane = Pane {
                 window: live.window,
-                value: match &live.acc {
-                    Some(acc) => self.aggregate.output(acc),
-                    None => self.aggregate.output(&self.aggregate.zero()),
+                value: match (same, &live.acc) {
+                    (Some(same), _) => same,
+                    (None, Some(acc)) => self.aggregate.output(acc),
+                    (None, None) => self.aggregate.output(&self.aggregate.zero()),
                 },
                 at: live.hold.unwrap_or(complete - 1),
                 info: PaneInfo {
@@ -475,7 +489,7 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
                 } else if crossing {
                     live.passed = true;
                     self.ends.entry(expires).or_default().push((id, window));
-                    self.consider(id, window, true, out);
+                    self.consider(id, window, index, true, out);
                 }
             }
         }

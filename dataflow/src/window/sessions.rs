@@ -261,7 +261,8 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
         live.alarm = super::state::NO_ALARM;
         live.dirty = past_end || self.machine.speaks_early();
         if live.dirty {
-            self.dirty.push((id, window));
+            // Its place is found when it is asked: others may still merge.
+            self.dirty.push((id, window, usize::MAX));
         }
         let keyed = &mut self.keys[id as usize];
         match keyed.find(window) {

@@ -102,6 +102,10 @@ impl<A, O> Live<A, O> {
     }
 }
 
+/// How many of the newest are looked through one by one, rather than by halving a long list that lies far apart in
+/// memory.
+const FEW: usize = 24;
+
 /// What several windows share: the elements of one slice.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Slice<A> {
@@ -157,7 +161,29 @@ impl<K, A, O> Keyed<K, A, O> {
             Some(last) if last.window < window => Err(self.windows.len()),
             Some(last) if last.window == window => Ok(self.windows.len() - 1),
             Some(_) if self.windows[0].window == window => Ok(0),
-            Some(_) => self.windows.binary_search_by(|placed| placed.window.cmp(&window)),
+            Some(_) => {
+                // Those that still fill are the last few, and are looked for most.
+                let few = self.windows.len().saturating_sub(FEW);
+                if self.windows[few].window <= window {
+                    let later = self.windows.range(few..).rev();
+                    let back = later.take_while(|placed| placed.window > window).count();
+                    let after = self.windows.len() - back;
+                    return match after.checked_sub(1).map(|index| &self.windows[index]) {
+                        Some(placed) if placed.window == window => Ok(after - 1),
+                        _ => Err(after),
+                    };
+                }
+                self.windows.binary_search_by(|placed| placed.window.cmp(&window))
+            }
+        }
+    }
+
+    /// Where the window is if it is still where it was put.
+    #[inline]
+    pub(crate) fn find_near(&self, window: Window, hint: usize) -> Result<usize, usize> {
+        match self.windows.get(hint) {
+            Some(placed) if placed.window == window => Ok(hint),
+            _ => self.find(window),
         }
     }
 
@@ -195,4 +221,22 @@ impl<K, A, O> Keyed<K, A, O> {
         };
         &mut self.pending[index]
     }
+}
+
+/// The slices that begin in `[from, to)`, the last first.
+#[inline]
+pub(crate) fn slices_in<A>(
+    slices: &VecDeque<Slice<A>>,
+    from: EventTime,
+    to: EventTime,
+) -> impl Iterator<Item = &Slice<A>> {
+    let few = slices.len().saturating_sub(FEW);
+    let recent = slices.get(few).is_some_and(|slice| slice.start <= to);
+    let end = if recent {
+        let later = slices.range(few..).rev();
+        slices.len() - later.take_while(|slice| slice.start >= to).count()
+    } else {
+        slices.partition_point(|slice| slice.start < to)
+    };
+    slices.range(..end).rev().take_while(move |slice| slice.start >= from)
 }
