@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use highwater_dataflow::{Clock, Epoch, Kept, Millis};
-use highwater_ingest::checkpoint::{self, About, Checkpoint, Checkpoints, fingerprint};
+use highwater_ingest::checkpoint::{
+    self, About, Checkpoint, Checkpoints, fingerprint, fingerprint_of,
+};
 use highwater_ingest::journal::{self, Tip};
 use highwater_queries::Settings;
 use highwater_sinks::changelog::Position;
@@ -46,9 +48,8 @@ pub(crate) fn definition(settings: &Settings, only: &[String], workers: usize) -
 fn program() -> &'static str {
     static PROGRAM: OnceLock<String> = OnceLock::new();
     PROGRAM.get_or_init(|| {
-        let bytes = std::env::current_exe().and_then(std::fs::read);
-        let bytes = bytes.unwrap_or_else(|_| std::process::id().to_le_bytes().to_vec());
-        fingerprint([env!("CARGO_PKG_VERSION").as_bytes(), bytes.as_slice()])
+        let name = std::env::current_exe().and_then(|path| fingerprint_of(&path));
+        name.unwrap_or_else(|_| format!("process {}", std::process::id()))
     })
 }
 

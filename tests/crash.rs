@@ -38,11 +38,15 @@ impl Service {
 
     /// With more in its environment.
     pub(crate) fn start_with(config: &Path, environment: &[(&str, &str)]) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_highwater"))
-            .args(["run", "--config"])
-            .arg(config)
+        let mut command = Command::new(env!("CARGO_BIN_EXE_highwater"));
+        command.args(["run", "--config"]).arg(config).envs(environment.iter().copied());
+        Service::of(command)
+    }
+
+    /// Starts it by a command of one's own.
+    pub(crate) fn of(mut command: Command) -> Self {
+        let mut process = command
             .env("RUST_LOG", "info")
-            .envs(environment.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -60,6 +64,10 @@ impl Service {
         // Nobody reads on, yet it must be able to write.
         thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
         Service { process, address, said }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     /// `kill -9`.

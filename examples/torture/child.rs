@@ -51,7 +51,7 @@ impl Order {
 }
 
 /// Events that a life sends when nothing kills it.
-const EVENTS: u64 = 600;
+const EVENTS: u64 = 300;
 /// Event time between two events, ms.
 pub(crate) const STEP: i64 = 2_000;
 

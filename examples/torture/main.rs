@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --release --example torture -- --cycles 2000 --seed 1
-//! cargo run --release --example torture -- --load 10000000 --data /var/tmp/load
+//! cargo run --release --example torture -- --load 10000000 --data load
 //! ```
 //!
 //! A cycle is a process of its own: it opens the directory that the one before left behind, goes on from there, takes
@@ -125,7 +125,7 @@ fn torture(dir: &Path, args: &Args) -> Result<()> {
             bail!("seed {}, cycle {cycle}: {problem}", args.seed);
         }
         let whole = cycle.is_multiple_of(args.check_every) || cycle == args.cycles;
-        let checked = check::check(dir, &acknowledged, whole);
+        let checked = check::check(dir, report.intact.epoch, &acknowledged, whole);
         checked.with_context(|| format!("seed {}, cycle {cycle}", args.seed))?;
     }
     say(&format!(

@@ -10,7 +10,7 @@ mod tests;
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -194,6 +194,28 @@ pub fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
         let _ = fmt::Write::write_fmt(&mut name, format_args!("{byte:02x}"));
         name
     })
+}
+
+/// A name for what a file holds. Its checksums by the MiB are named, not its bytes: programs are large, and starts
+/// should not be.
+pub fn fingerprint_of(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut bytes = vec![0; 1 << 20];
+    let mut sums = Vec::new();
+    loop {
+        let mut length = 0;
+        while length < bytes.len() {
+            match file.read(&mut bytes[length..])? {
+                0 => break,
+                n => length += n,
+            }
+        }
+        if length == 0 {
+            return Ok(fingerprint([sums.as_slice()]));
+        }
+        sums.extend_from_slice(&(length as u64).to_le_bytes());
+        sums.extend_from_slice(&crc32c::crc32c(&bytes[..length]).to_le_bytes());
+    }
 }
 
 fn failing(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> CheckpointError {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use highwater_dataflow::view::Stamps;
-use highwater_dataflow::{Epoch, EventTime};
+use highwater_dataflow::{Epoch, EventTime, PartitionId};
 
 use super::error::{JournalError, name_of};
 use super::files;
@@ -24,6 +24,7 @@ use super::witness;
 pub struct Scan {
     back: ReadBack,
     reader: Reader,
+    names: BTreeMap<PartitionId, String>,
     decode: Decoder,
     end: Epoch,
 }
@@ -34,7 +35,7 @@ impl Scan {
         let reader = Reader::open(dir)?;
         let end = witness::read(dir)?.epoch;
         let back = ReadBack::open(dir.to_owned(), after)?;
-        Ok(Scan { back, reader, decode, end })
+        Ok(Scan { back, reader, names: BTreeMap::new(), decode, end })
     }
 
     /// The last frame it will hand out; 0 when the journal is empty.
@@ -56,14 +57,14 @@ impl Scan {
             return Ok(None);
         }
         let frame = self.back.next_after(at)?;
-        let mut names = BTreeMap::new();
-        for record in &frame.records {
-            if let Entry::Vacant(unknown) = names.entry(record.partition) {
-                unknown.insert(self.reader.name(record.partition)?);
+        for partition in frame.records.iter().map(|record| record.partition) {
+            if let Entry::Vacant(unknown) = self.names.entry(partition) {
+                unknown.insert(self.reader.name(partition)?);
             }
         }
         let stamps = Arc::new(Stamps { replay: true, ..Stamps::default() });
-        let name = |id| names.get(&id).cloned().expect("every record's partition was looked up");
+        let name =
+            |id| self.names.get(&id).cloned().expect("every record's partition was looked up");
         Ok(Some(reread(frame, at, stamps, self.decode, name)))
     }
 }

@@ -7,6 +7,7 @@ mod damage;
 mod follow;
 mod formats;
 mod full;
+mod golden;
 mod recover;
 mod rig;
 mod signals;
