@@ -114,12 +114,12 @@ impl Retention {
         };
         let mut base = base.unwrap_or_default();
         let mut scan = Scan::open(&self.journal_dir, after)?;
-        let mut frames = 0;
+        let mut frames = 0_usize;
         while scan.at().epoch < goal.epoch {
             let frame = scan.next_frame()?.context("the journal ends before its segments do")?;
             base.fold(frame.envelopes, &frame.signals);
             frames += 1;
-            if frames % FOLD == 0 {
+            if frames.is_multiple_of(FOLD) {
                 base.compact(&self.settings);
             }
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use highwater_ingest::intake::{Delivery, Intake};
 use highwater_ingest::journal::{Journal, Options, PartitionSpec};
 use highwater_model::{
-    AgentState, AgentStateChange, Channel, ContactArrival, Envelope, Event, encode,
+    AgentState, AgentStateChange, Channel, ContactArrival, Envelope, Event, EventKey, encode,
 };
 
 use super::*;
@@ -62,7 +62,8 @@ impl Rig {
 
     fn append(&self, id: &str, event: Event) -> Epoch {
         let at = self.now();
-        let raw = encode(&Envelope { seq: 0, key: Default::default(), at, event }, id).into_bytes();
+        let raw =
+            encode(&Envelope { seq: 0, key: EventKey::default(), at, event }, id).into_bytes();
         let items = vec![Intake::native(raw, 0)];
         let (received, received_at) = (self.clock.instant(), at);
         let delivery =

@@ -76,7 +76,9 @@ fn compare(dir: &Path, duplicates: i64) -> Result<()> {
     };
     let (desired, _) = rerun.run(|commits| {
         let mut desired = Desired::of(&views(&[]));
-        commits.iter().for_each(|commit| desired.absorb(&commit));
+        for commit in commits {
+            desired.absorb(&commit);
+        }
         Ok(desired)
     })?;
     let path = dir.join("views.sqlite");

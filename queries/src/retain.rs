@@ -77,7 +77,9 @@ impl Base {
     /// Takes in a frame: what the journal held after everything that was taken in before.
     pub fn fold(&mut self, events: impl IntoIterator<Item = Envelope>, signals: &[Signal]) {
         self.events.extend(events.into_iter().map(|envelope| (envelope.seq, envelope)));
-        signals.iter().for_each(|signal| self.progress.apply(*signal));
+        for signal in signals {
+            self.progress.apply(*signal);
+        }
         self.progress.advance();
     }
 

@@ -27,7 +27,9 @@ pub(crate) fn plan(run: &Run) -> Result<()> {
     };
     let (desired, _) = rerun.run(|commits| {
         let mut desired = Desired::of(&views(&[])).vouched_from(vouched_from);
-        commits.iter().for_each(|commit| desired.absorb(&commit));
+        for commit in commits {
+            desired.absorb(&commit);
+        }
         Ok(desired)
     })?;
     let changes = highwater_sinks::plan(&plan.sinks.path, &desired)
