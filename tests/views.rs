@@ -286,18 +286,25 @@ fn a_base_says_what_the_journal_before_it_said() {
         epochs.extend_from_slice(&case.epochs[cut..]);
         let from = base.vouches_from();
         let rest = contents(&run(&settings, &epochs, 1, false));
+        let after = |contents: &Contents, view: &str, end: usize| {
+            let rows = contents.get(view).into_iter().flat_map(BTreeMap::values);
+            let rows = rows.filter(|row| matches!(row[end], Value::Int(at) if at > from));
+            rows.cloned().collect::<Vec<Row>>()
+        };
         for (view, end) in [("queue_interval", 2), ("queue_rolling", 2)] {
-            let after = |contents: &Contents| {
-                let rows = contents.get(view).into_iter().flat_map(BTreeMap::values);
-                let rows = rows.filter(|row| matches!(row[end], Value::Int(at) if at > from));
-                rows.cloned().collect::<Vec<Row>>()
-            };
-            assert_eq!(after(&rest), after(&whole), "seed {seed}, cut {cut}: {view}");
+            let (is, should) = (after(&rest, view, end), after(&whole, view, end));
+            assert_eq!(is, should, "seed {seed}, cut {cut}: {view}");
         }
         assert_eq!(rest.get("queue_now"), whole.get("queue_now"), "seed {seed}, cut {cut}");
         if seed % 3 != 2 {
             let now = |contents: &Contents| contents.get("adherence_now").cloned();
             assert_eq!(now(&rest), now(&whole), "seed {seed}, cut {cut}");
+            for (view, end) in
+                [("adherence_interval", 4), ("adherence_day", 4), ("payroll_hours", 3)]
+            {
+                let (is, should) = (after(&rest, view, end), after(&whole, view, end));
+                assert_eq!(is, should, "seed {seed}, cut {cut}: {view}");
+            }
         }
     }
 }

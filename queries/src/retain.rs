@@ -4,7 +4,7 @@
 //! is new. It is folded forward by what retention drops, and keeps
 //!
 //! - events whose time lies within the longest reach that any query states for their kind ([`NEEDS`]),
-//! - before that, the last of each key: an agent's state, a queue's snapshot, a shift's highest version,
+//! - the last of each key before that: an agent's state, a queue's snapshot, a shift's highest version,
 //! - everything of contacts that are still open.
 //!
 //! Everything here is a pure function of what was folded in.
@@ -54,6 +54,11 @@ pub const NEEDS: &[Need] = &[
     // Today's so far; the months that a calibration learns from are in checkpoints alone.
     Need { query: "reforecast", kind: Kind::Contact, reach: |o| o.correction() + DAY },
     Need { query: "reforecast", kind: Kind::Forecast, reach: |o| o.correction() + DAY },
+    Need { query: "adherence_interval", kind: Kind::AgentState, reach: |o| o.correction() + 2 * DAY },
+    Need { query: "adherence_interval", kind: Kind::AgentProfile, reach: |o| o.correction() + 2 * DAY },
+    Need { query: "adherence_interval", kind: Kind::Schedule, reach: |o| o.correction() + 2 * DAY },
+    Need { query: "payroll_hours", kind: Kind::AgentState, reach: |o| o.correction() + 2 * DAY },
+    Need { query: "payroll_hours", kind: Kind::AgentProfile, reach: |o| o.correction() + 2 * DAY },
     Need { query: "adherence_now", kind: Kind::AgentState, reach: |o| o.correction() + 7 * DAY },
     Need { query: "adherence_now", kind: Kind::Schedule, reach: |o| o.correction() + 7 * DAY },
 ];
@@ -86,24 +91,27 @@ impl Base {
     /// Forgets what no longer matters to any query with these settings.
     pub fn compact(&mut self, settings: &Settings) {
         let watermark = self.progress.watermark();
+        let oldest =
+            |envelope: &Envelope| watermark.saturating_sub(reach(kind(&envelope.event), settings));
         let mut last: BTreeMap<(Kind, String), (EventTime, u64)> = BTreeMap::new();
         let mut ended: BTreeSet<String> = BTreeSet::new();
         for (seq, envelope) in &self.events {
-            let rank = (rank(envelope), *seq);
-            let newest = last.entry(key(&envelope.event)).or_insert(rank);
-            *newest = rank.max(*newest);
+            // What is within reach does not say what was in force where the reach begins.
+            if until(envelope) < oldest(envelope) {
+                let rank = (rank(envelope), *seq);
+                let newest = last.entry(key(&envelope.event)).or_insert(rank);
+                *newest = rank.max(*newest);
+            }
             if let Event::ContactComplete(_) | Event::ContactAbandoned(_) = &envelope.event {
                 ended.insert(key(&envelope.event).1);
             }
         }
         self.events.retain(|seq, envelope| {
-            let kind = kind(&envelope.event);
-            let oldest = watermark.saturating_sub(reach(kind, settings));
-            if until(envelope) >= oldest {
+            if until(envelope) >= oldest(envelope) {
                 return true;
             }
             let key = key(&envelope.event);
-            match kind {
+            match key.0 {
                 // Its end may still come, and is then told with its beginning.
                 Kind::Contact => {
                     let lost = watermark.saturating_sub(LOST_AFTER.max(settings.correction()));
@@ -312,7 +320,7 @@ mod tests {
             &[Signal::Bound { partition: 1, bound: now }],
         );
         base.compact(&settings);
-        assert_eq!(seqs(&base), [2, 4, 5], "the last of before, and everything within reach");
+        assert_eq!(seqs(&base), [2, 3, 4, 5], "the last of before, and everything within reach");
     }
 
     #[test]
