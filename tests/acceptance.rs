@@ -4,4 +4,5 @@ mod adherence;
 mod day;
 mod forecast;
 mod queues;
+mod rules;
 mod script;

@@ -132,6 +132,7 @@ fn rules(random: &mut Random) -> BTreeMap<String, RuleSettings> {
         "queue_overflow",
         &[("waiting_max", random.within(2, 6)), ("lasting_s", *random.pick(&[0, 60, 200]))],
     );
+    tell("volume_surge", &[("sigmas", random.within(0, 2)), ("dispersion", 1)]);
     let limit = random.within(2, 9) * 60;
     tell(
         "agent_stuck",

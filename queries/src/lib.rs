@@ -43,6 +43,7 @@ pub mod spine;
 pub mod staffing;
 pub mod team_drift;
 pub mod unmapped_states;
+pub mod volume_surge;
 
 pub use adherence::{Judged, Status, adherence, default_verdict};
 pub use adherence_interval::{AdherenceDay, AdherenceInterval};

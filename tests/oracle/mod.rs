@@ -35,6 +35,7 @@ pub(crate) mod staffing;
 pub(crate) mod sums;
 pub(crate) mod team_drift;
 pub(crate) mod unmapped_states;
+pub(crate) mod volume_surge;
 pub(crate) mod windows;
 
 use std::collections::BTreeMap;
@@ -157,6 +158,7 @@ impl Oracle {
         put(&mut views, "rules", rules::rows(known, watermark, &self.settings));
         let (settings, arrived) = (&self.settings, &self.arrived);
         let mut alarms = team_drift::drifts(known, &histories, watermark, settings);
+        alarms.extend(volume_surge::alarms(known, &outcomes, watermark, settings));
         alarms.extend(queue_overflow::alarms(known, watermark, settings));
         alarms.extend(agent_stuck::alarms(known, watermark, settings));
         alarms.extend(feed_silent::alarms(known, arrived, watermark, settings));
