@@ -254,7 +254,7 @@ fn in_turns<'s, A: Datum, B: Datum, O: Datum, S: Datum>(
 ) -> (Table<'s, O>, Table<'s, S>) {
     let scope = left.scope();
     let watermarks = left.watermarks.clone();
-    let mut builder = OperatorBuilder::new(name.to_owned(), scope.clone());
+    let mut builder = OperatorBuilder::new(name.to_owned(), scope);
 
     let marks: Rc<RefCell<Stash<EventTime>>> = Rc::default();
     let lefts: Rc<RefCell<Stash<Change<A>>>> = Rc::default();
@@ -262,7 +262,7 @@ fn in_turns<'s, A: Datum, B: Datum, O: Datum, S: Datum>(
     let mut marks_in = builder.new_input(watermarks.stream.clone(), Pipeline);
     let stash = Rc::clone(&lefts);
     let file: Deliver<A> = Box::new(move |cap, rows| stash.borrow_mut().file(cap, rows));
-    let mut left_in = gather(&left.rows, left_key, scope.clone(), &mut builder, file);
+    let mut left_in = gather(&left.rows, left_key, scope, &mut builder, file);
     let mut right_in = right.map(|(table, key)| {
         let stash = Rc::clone(&rights);
         let file: Deliver<B> = Box::new(move |cap, rows| stash.borrow_mut().file(cap, rows));

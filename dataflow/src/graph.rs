@@ -158,7 +158,7 @@ impl<'s, E: Datum> Graph<'s, E> {
         mut take: impl FnMut(Epoch, &mut Vec<Change<D>>) + 'static,
     ) {
         let scope = table.scope();
-        let mut builder = OperatorBuilder::new(name.to_owned(), scope.clone());
+        let mut builder = OperatorBuilder::new(name.to_owned(), scope);
         let waiting: Rc<RefCell<BTreeMap<Epoch, Vec<Change<D>>>>> = Rc::default();
         let came = Rc::clone(&waiting);
         let file: Deliver<D> = Box::new(move |_, rows| {

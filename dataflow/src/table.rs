@@ -122,7 +122,9 @@ impl<'s, D: Datum> Table<'s, D> {
     /// Every insertion a retraction and the other way round: `a.concat(b.negate())` is `a` without `b`.
     pub fn negate(self) -> Self {
         self.step(move |rows, out| {
-            rows.iter_mut().for_each(|(_, _, diff)| *diff = -*diff);
+            for (_, _, diff) in rows.iter_mut() {
+                *diff = -*diff;
+            }
             std::mem::swap(rows, out);
         })
     }
@@ -145,7 +147,9 @@ impl<'s, D: Datum> Table<'s, D> {
     /// Calls `look` with every change, `(row, epoch, difference)`, for each reader of the table.
     pub fn inspect(self, look: impl Fn(&D, Epoch, isize) + 'static) -> Self {
         self.step(move |rows, out| {
-            rows.iter().for_each(|(row, epoch, diff)| look(row, *epoch, *diff));
+            for (row, epoch, diff) in rows.iter() {
+                look(row, *epoch, *diff);
+            }
             std::mem::swap(rows, out);
         })
     }
