@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Journal(Journal),
     Latency(Latency),
     Why(Why),
+    #[command(subcommand)]
+    Bench(crate::bench::args::Bench),
 }
 
 /// Shows a simulated contact center live: queues, adherence and alerts that correct themselves.

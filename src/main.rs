@@ -2,6 +2,7 @@
 
 mod base;
 mod belongs;
+mod bench;
 mod checkpoints;
 mod cli;
 mod clock;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Journal(journal) => commands::journal::journal(journal),
         Command::Latency(latency) => commands::latency::latency(&latency),
         Command::Why(why) => commands::why::why(&why),
+        Command::Bench(bench) => bench::bench(bench),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -10,9 +10,9 @@ use highwater_dataflow::Clock;
 use highwater_dataflow::latency::Latency;
 use highwater_ingest::http::{self, HttpCounters};
 use highwater_ingest::journal::PartitionSpec;
-use highwater_sinks::ViewReaders;
 use highwater_sinks::channel::Channel;
 use highwater_sinks::wallboard::{self, Limits, Shown, Wallboard};
+use highwater_sinks::{Listener, ViewReaders};
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -38,6 +38,16 @@ const CHECK_EVERY: Duration = Duration::from_millis(500);
 /// A second Ctrl-C ends the process at once: the journal loses nothing by it.
 /// Errors: it cannot start (a port that is taken, a journal in use), or a part of it failed.
 pub(crate) fn run(plan: Plan, ready: impl FnOnce(SocketAddr)) -> Result<()> {
+    run_watched(plan, &Stop::default(), |_| Vec::new(), ready)
+}
+
+/// As [`run`], until `stop` is said too; the listeners that `watch` makes hear of every commit after the page does.
+pub(crate) fn run_watched(
+    plan: Plan,
+    stop: &Stop,
+    watch: impl FnOnce(&Wallboard) -> Vec<Box<dyn Listener>>,
+    ready: impl FnOnce(SocketAddr),
+) -> Result<()> {
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("http")
@@ -61,6 +71,8 @@ pub(crate) fn run(plan: Plan, ready: impl FnOnce(SocketAddr)) -> Result<()> {
     let views = engine::views(&[]);
     let shown = Shown::page(plan.wallboard.rows_max);
     let wallboard = Wallboard::new(&views, shown, latency.clone(), clock.clone());
+    let mut listeners: Vec<Box<dyn Listener>> = vec![Box::new(wallboard.clone())];
+    listeners.extend(watch(&wallboard));
     let sinks_path = plan.sinks.path.clone();
     let (idle_after, quiet_delay) = (plan.journal.idle_after, plan.journal.quiet_delay_ms);
     let settings = plan.settings.clone();
@@ -83,7 +95,7 @@ pub(crate) fn run(plan: Plan, ready: impl FnOnce(SocketAddr)) -> Result<()> {
         sinks: plan.sinks,
         changelog: plan.changelog,
         channels: channels(&plan.alerts)?,
-        listeners: vec![Box::new(wallboard.clone())],
+        listeners,
         disk: engine::real_disk,
         checkpoints: Some(plan.checkpoints),
         clock: clock.clone(),
@@ -159,7 +171,7 @@ pub(crate) fn run(plan: Plan, ready: impl FnOnce(SocketAddr)) -> Result<()> {
     ready(address);
     let mut broken = None;
     let shutdown = async {
-        broken = signals.wait_for_end(&engine).await;
+        broken = signals.wait_for_end(&engine, stop).await;
         info!("stopping: finishing what was accepted");
         road.stop.say();
         wallboard.close();
@@ -226,8 +238,8 @@ impl Signals {
         }
     }
 
-    /// Waits for a signal (`None`), or until the engine is broken, and says why.
-    async fn wait_for_end(&mut self, engine: &Engine) -> Option<anyhow::Error> {
+    /// Waits for a signal or the word to stop (`None`), or until the engine is broken, and says why.
+    async fn wait_for_end(&mut self, engine: &Engine, stop: &Stop) -> Option<anyhow::Error> {
         let mut check = tokio::time::interval(CHECK_EVERY);
         loop {
             tokio::select! {
@@ -236,6 +248,9 @@ impl Signals {
             }
             if let Some(reason) = engine.broken() {
                 return Some(reason);
+            }
+            if stop.said() {
+                return None;
             }
         }
     }

@@ -139,6 +139,8 @@ pub struct CommittedBatch<'a> {
     pub changes: &'a [Changes],
     /// The epochs one by one, with their notifications and stamps.
     pub commits: &'a [Commit],
+    /// When the dataflow closed each of `commits`.
+    pub closed: &'a [Instant],
     /// When the transaction was committed.
     pub at: Instant,
 }

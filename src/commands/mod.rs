@@ -17,7 +17,7 @@ use std::io::{self, Write};
 use anyhow::{Context, Result};
 
 /// Writes an answer to standard output.
-fn print(text: &str) -> Result<()> {
+pub(crate) fn print(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())

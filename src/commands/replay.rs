@@ -129,6 +129,11 @@ fn play(kind: Recorded, files: &[PathBuf], road: &Road) -> Result<Driven> {
     Ok(Driven::Done)
 }
 
+/// Plays one file of native events to its end.
+pub(crate) fn play_file(path: &Path, road: &Road) -> Result<Driven> {
+    play(Recorded::File, &[path.to_owned()], road)
+}
+
 fn plan(kind: Recorded, path: &Path, files: usize) -> SourcePlan {
     let file =
         || path.file_name().map_or_else(|| path.to_string_lossy(), |it| it.to_string_lossy());

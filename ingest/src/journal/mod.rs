@@ -55,6 +55,7 @@ pub use self::options::{Decoder, Options, PartitionSpec, Verify};
 pub use self::outlet::{Committed, DeadLetter, FrameMeta};
 pub use self::reader::Reader;
 pub use self::receipts::Receipt;
+pub use self::replay::path_of;
 pub use self::scan::{Scan, SegmentStat, segments, tip_at};
 pub use self::store::{Recovery, Tip};
 pub use self::verify::{Report, SegmentReport, Stat, stat, verify};

@@ -72,7 +72,7 @@ pub(super) fn dead_letter(record: Record, partition: String, reason: String) -> 
 }
 
 /// The latency path of an event.
-pub(super) fn path_of(event: &Event) -> Path {
+pub fn path_of(event: &Event) -> Path {
     match event {
         Event::AgentStateChange(_) => Path::AgentState,
         Event::ContactArrival(_) | Event::ContactComplete(_) | Event::ContactAbandoned(_) => {

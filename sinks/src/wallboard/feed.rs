@@ -137,6 +137,11 @@ impl Wallboard {
         self.inner.signal.send_modify(|signal| signal.closing = true);
     }
 
+    /// The number of the last update: clients that were told it have seen all that was applied.
+    pub fn seq(&self) -> u64 {
+        self.board().seq
+    }
+
     /// Clients connected now.
     pub fn clients(&self) -> usize {
         self.counts().clients.load(Relaxed)

@@ -82,6 +82,8 @@ struct Hands {
     definition: Option<String>,
     views: Vec<&'static View>,
     batch: Batch,
+    /// When the dataflow closed each commit of the batch.
+    closed: Vec<std::time::Instant>,
     settled: Vec<Settled>,
     flights: BTreeMap<Epoch, Flight>,
     backups: Vec<(std::path::PathBuf, std::sync::mpsc::SyncSender<Result<(), SinkError>>)>,
@@ -156,6 +158,7 @@ impl Writer {
             definition,
             views: views.to_vec(),
             batch: Batch::default(),
+            closed: Vec::new(),
             settled: Vec::new(),
             flights: BTreeMap::new(),
             backups: Vec::new(),
@@ -301,6 +304,7 @@ impl Hands {
             self.latency.record_all(&commit.stamps, Stage::Closed, at);
         }
         self.batch.absorb(commit);
+        self.closed.push(at);
         Ok(())
     }
 
@@ -415,6 +419,7 @@ impl Hands {
             status.wal_bytes = wal_bytes;
         });
         self.batch.clear();
+        self.closed.clear();
         self.log_dirty = true;
         if let Some(left) = store.checkpoint_when_due(self.checkpointed_bytes)? {
             self.checkpointed_bytes = left;
@@ -470,7 +475,8 @@ impl Hands {
         }
         let changes = self.batch.coalesced();
         let commits = self.batch.commits();
-        let batch = CommittedBatch { epoch, watermark, changes: &changes, commits, at };
+        let closed = &self.closed;
+        let batch = CommittedBatch { epoch, watermark, changes: &changes, commits, closed, at };
         self.listeners.iter_mut().for_each(|listener| listener.committed(&batch));
     }
 
