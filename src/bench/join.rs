@@ -219,8 +219,10 @@ fn alerts(
     joined: &mut Joined,
 ) {
     let Some(begins) = notes.sent.get(notes.measured_from).map(|sent| sent.due) else { return };
+    let Some(last) = last_epoch(placed) else { return };
     let mut seen = HashSet::new();
-    for (at, message) in notes.delivered.iter().filter(|(at, _)| begins <= *at) {
+    let delivered = notes.delivered.iter();
+    for (at, message) in delivered.filter(|(at, it)| begins <= *at && it.epoch <= last) {
         if !seen.insert(&message.dedup_key) {
             continue;
         }
@@ -252,6 +254,11 @@ fn alerts(
     }
 }
 
+/// The last epoch of the load: what comes later is none of its doing.
+fn last_epoch(placed: &[Option<Placed>]) -> Option<Epoch> {
+    placed.iter().flatten().map(|placed| placed.epoch).max()
+}
+
 /// When the epoch that let a result go came in.
 fn entered(passed: &Passed) -> Option<Instant> {
     passed.stamps.received.iter().map(|(_, at, _)| *at).min().or(passed.stamps.durable)
@@ -260,6 +267,7 @@ fn entered(passed: &Passed) -> Option<Instant> {
 /// A window's wait: from when the first event after its end was to be sent, to the epoch whose watermark passed it.
 fn windows(notes: &Notes<'_>, placed: &[Option<Placed>], joined: &mut Joined) {
     let Some(begins) = notes.sent.get(notes.measured_from).map(|sent| sent.due) else { return };
+    let Some(last) = last_epoch(placed) else { return };
     // The greatest event time so far, by event: it only grows.
     let mut newest = EventTime::MIN;
     let reached: Vec<EventTime> = notes
@@ -273,7 +281,7 @@ fn windows(notes: &Notes<'_>, placed: &[Option<Placed>], joined: &mut Joined) {
             newest
         })
         .collect();
-    for passed in &notes.passed {
+    for passed in notes.passed.iter().filter(|passed| passed.epoch <= last) {
         let Some(released) = entered(passed).filter(|at| begins <= *at) else { continue };
         for end in &passed.windows {
             let first = reached.partition_point(|at| at < end);

@@ -1,0 +1,46 @@
+//! What the engine costs beside the simplest program that could do the same work, and what it costs by itself.
+//!
+//! ```text
+//! cargo bench --bench cost                 three queries beside plain programs, by agents and batch size
+//! cargo bench --bench cost -- workers      the same queries on one worker and on two
+//! cargo bench --bench cost -- latency      1,000,000 agents, an event an epoch on a fixed schedule
+//! cargo bench --bench cost -- memory       state per agent, 1,000 to 1,000,000 agents
+//! ```
+//!
+//! Queries: adherence with team drift; 15-minute intervals; 5 minutes every 30 seconds. The plain programs are single
+//! threads over hash maps, right about late and repeated events within the same horizon: after every run the rows of
+//! both must amount to the same. Under `cargo test` everything runs tiny, so that it cannot rot.
+#![allow(clippy::print_stdout, reason = "a benchmark reports on standard output")]
+#![allow(clippy::disallowed_methods, reason = "a benchmark measures the real clock")]
+
+mod adherence;
+mod center;
+mod engine;
+mod latency;
+mod memory;
+mod ratio;
+mod windows;
+
+fn main() {
+    // Cargo says `--bench` when it means it.
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let full = args.iter().any(|arg| arg == "--bench");
+    let has = |name: &str| args.iter().any(|arg| arg == name);
+    if let Some(at) = args.iter().position(|arg| arg == "memory-of") {
+        let agents = args[at + 1].parse().expect("memory-of takes a number of agents");
+        memory::of(agents);
+    } else if !full {
+        ratio::compare(&ratio::TINY);
+        ratio::workers(&ratio::TINY);
+        latency::run(200, &[500], 50);
+        memory::of(300);
+    } else if has("latency") {
+        latency::run(1_000_000, &[1_000, 10_000], 80_000);
+    } else if has("memory") {
+        memory::run(&[1_000, 10_000, 100_000, 1_000_000]);
+    } else if has("workers") {
+        ratio::workers(&ratio::FULL);
+    } else {
+        ratio::compare(&ratio::FULL);
+    }
+}
