@@ -99,17 +99,29 @@ impl Adherence {
     pub(crate) fn advance(&mut self, watermark: EventTime) {
         self.door.advance(watermark);
         self.watermark = watermark;
+        let mut due = Vec::new();
         while let Some(Reverse((at, agent))) = self.boundaries.peek().copied()
             && at <= watermark
         {
             self.boundaries.pop();
+            due.push((agent, at));
+        }
+        // An agent's history is told anew once, from the first of its boundaries on.
+        due.sort_unstable();
+        due.dedup_by_key(|(agent, _)| *agent);
+        for (agent, at) in due {
             self.retell(agent, at);
         }
     }
 
+    /// What ended before this is not looked at again. At the end of the input nothing is forgotten any more.
+    fn oldest(&self) -> EventTime {
+        if self.watermark == FOREVER { 0 } else { self.watermark.saturating_sub(HORIZON) }
+    }
+
     /// Tells an agent's history anew from `changed` on, and what follows for the team.
     fn retell(&mut self, agent: u32, changed: EventTime) {
-        let oldest = self.watermark.saturating_sub(HORIZON);
+        let oldest = self.oldest();
         let it = &mut self.agents[agent as usize];
         let kept = it.told.partition_point(|told| told.to < changed);
         let from = it.told.get(kept).map_or(changed, |told| told.from.min(changed));
@@ -174,6 +186,8 @@ impl Adherence {
             .find(|at| at.iter().map(|edge| edge.1).sum::<i32>() != 0)
             .map(|at| at[0].0);
         let Some(changed) = changed else { return };
+        let oldest = self.oldest();
+        let edges = &mut self.edges;
         let team = &mut self.teams[number as usize];
         let kept = team.told.partition_point(|told| told.1 < changed);
         let start = team.told.get(kept).map_or(changed, |told| told.0.min(changed));
@@ -211,7 +225,6 @@ impl Adherence {
         team.told.truncate(kept);
         team.told.append(&mut told);
         if team.spans.len() > PRUNE_ABOVE {
-            let oldest = self.watermark.saturating_sub(HORIZON);
             team.told.retain(|told| oldest <= told.1);
             let keep = team.told.first().map_or(oldest, |told| told.0.min(oldest));
             team.spans.retain(|span| keep <= span.1);
