@@ -15,7 +15,10 @@ pub(crate) fn router(owner: String, own: &Router) -> Router {
         let owner = owner.clone();
         async move { answer(&method, &uri, &owner) }
     };
-    let answers = |router: Router, path| router.route_service(path, own.clone());
+    // A router is taken as a route only when it is a plain service.
+    let answers = |router: Router, path| {
+        router.route_service(path, own.clone().into_service::<axum::body::Body>())
+    };
     OWN.into_iter().fold(Router::new(), answers).fallback(redirect)
 }
 
@@ -27,4 +30,14 @@ fn answer(method: &Method, uri: &Uri, owner: &str) -> Response {
     let to = format!("{owner}{path}");
     let text = format!("the views are served at {to}\n");
     (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to)], text).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_routes_can_be_served() {
+        drop(router("http://127.0.0.1:1".to_owned(), &Router::new()));
+    }
 }

@@ -5,7 +5,7 @@ use crate::sim::random::Random;
 
 /// The seeds to run, from the environment or a few.
 fn seeds() -> Vec<u64> {
-    let text = std::env::var("HIGHWATER_CLUSTER_SEEDS").unwrap_or_else(|_| "0..4".to_owned());
+    let text = std::env::var("HIGHWATER_CLUSTER_SEEDS").unwrap_or_else(|_| "0..3".to_owned());
     let parse = |text: &str| text.trim().parse::<u64>().ok();
     let range = text.split_once("..").and_then(|(from, to)| Some(parse(from)?..parse(to)?));
     range.unwrap_or_else(|| panic!("HIGHWATER_CLUSTER_SEEDS={text}; write it as 0..300")).collect()

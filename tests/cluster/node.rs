@@ -28,7 +28,10 @@ impl Said {
         let lines = self.lines.lock().unwrap();
         let missing = |state: &mut (Vec<String>, bool)| find(&state.0).is_none() && !state.1;
         let (lines, _) = self.changed.wait_timeout_while(lines, PATIENCE, missing).unwrap();
-        find(&lines.0).unwrap_or_else(|| panic!("{what}; it said:\n{}", lines.0.join("\n")))
+        let found = find(&lines.0);
+        let said = lines.0.join("\n");
+        drop(lines);
+        found.unwrap_or_else(|| panic!("{what}; it said:\n{said}"))
     }
 }
 
