@@ -25,7 +25,7 @@ fn check(arguments: &[&str]) {
     }
     let secrets = ["HIGHWATER_INGEST_TOKEN", "HIGHWATER_READ_TOKEN", "HIGHWATER_CLUSTER_SECRET"];
     for (n, name) in secrets.iter().enumerate() {
-        command.env(name, format!("{n} is a secret of more than 24 bytes"));
+        command.env(name, format!("{n}-a-secret-of-more-than-24-bytes"));
     }
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);

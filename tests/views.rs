@@ -192,21 +192,10 @@ fn arrival_order_and_batching_leave_no_trace() {
             for commit in run(&settings, &epochs, 1, false) {
                 sinks.apply(&commit).unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));
             }
-            // What came when is all it tells.
-            sinks.views.remove("source_lag");
-            let alerts = sinks.views.remove("alerts").unwrap_or_default();
-            // What was forecast is a fact of its time: by what was known then.
-            for view in ["reforecast", "staffing", "forecast_refresh", "reforecast_accuracy"] {
-                let rows = sinks.views.remove(view).unwrap_or_default();
-                assert!(!rows.is_empty(), "seed {seed}: {view} shows something");
+            for view in FORECASTS {
+                assert!(!sinks.views[view].is_empty(), "seed {seed}: {view} shows something");
             }
-            let standing = alerts.values().filter(|row| text(&row[3]) != "retracted").map(claim);
-            // Of two copies of an event the one that comes first is the cause.
-            let standing = standing.map(|claim| Stretch { causes: None, ..claim });
-            // How late things came is the one thing that must show.
-            let standing = standing.filter(|claim| claim.rule != "consumer_lag");
-            let standing: BTreeSet<Stretch> = standing.collect();
-            (as_corrected(sinks.views), standing)
+            settled(sinks.views)
         };
         let (views, standing) = outcome(0);
         assert!(!standing.is_empty() && views.len() > 4, "seed {seed} shows something");
@@ -216,6 +205,25 @@ fn arrival_order_and_batching_leave_no_trace() {
             assert_eq!(standing_too, standing, "seed {seed}/{order}: alerts that stand");
         }
     }
+}
+
+/// What was forecast is a fact of its time: by what was known then.
+const FORECASTS: [&str; 4] = ["reforecast", "staffing", "forecast_refresh", "reforecast_accuracy"];
+
+/// What is known in the end, whatever the order in which it came to be known: the views, and the alerts that stand.
+pub(crate) fn settled(mut views: Contents) -> (Contents, BTreeSet<Stretch>) {
+    // What came when is all it tells.
+    views.remove("source_lag");
+    for view in FORECASTS {
+        views.remove(view);
+    }
+    let alerts = views.remove("alerts").unwrap_or_default();
+    let standing = alerts.values().filter(|row| text(&row[3]) != "retracted").map(claim);
+    // Of two copies of an event the one that comes first is the cause.
+    let standing = standing.map(|claim| Stretch { causes: None, ..claim });
+    // How late things came is the one thing that must show.
+    let standing = standing.filter(|claim| claim.rule != "consumer_lag").collect();
+    (as_corrected(views), standing)
 }
 
 /// Stopped at any closed epoch and continued from what the operators kept, every later commit is the same to the byte.
@@ -356,7 +364,7 @@ fn compare(case: &Case, commits: &[Commit]) -> Result<(), String> {
 }
 
 /// Every view but `alerts` holds exactly the expected rows.
-fn same(views: &Contents, expected: &Contents) -> Result<(), String> {
+pub(crate) fn same(views: &Contents, expected: &Contents) -> Result<(), String> {
     for (name, rows) in expected {
         let none = std::collections::BTreeMap::new();
         let held = views.get(name).unwrap_or(&none);

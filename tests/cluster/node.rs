@@ -187,7 +187,6 @@ pub(crate) fn configure(
         listen = "{http}"
         [queries]
         allowed_lateness_s = 86400
-        empty_intervals = false
         [cluster]
         processes = {processes}
         process = {process}
