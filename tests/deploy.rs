@@ -43,12 +43,11 @@ fn the_unit_is_one_and_its_command_is_understood() {
         if line.starts_with('#') {
             continue;
         }
-        match line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
-            Some(name) => section = name,
-            None => {
-                let (key, value) = line.split_once('=').unwrap_or_else(|| panic!("{line}"));
-                entries.push((section, key, value));
-            }
+        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            section = name;
+        } else {
+            let (key, value) = line.split_once('=').unwrap_or_else(|| panic!("{line}"));
+            entries.push((section, key, value));
         }
     }
     let value = |section, key| {

@@ -36,7 +36,8 @@ impl Number {
     /// The name of a source in the cluster: processes take events under the same names.
     fn name(self, source: &mut String) {
         let Number(number) = self;
-        source.push_str(&format!("@{number}"));
+        source.push('@');
+        source.push_str(&number.to_string());
     }
 
     /// A frame of this journal in the numbers of the cluster.
