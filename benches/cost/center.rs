@@ -100,9 +100,10 @@ impl Center {
     /// The event with this number: one in a hundred is up to 20 minutes late, one in two hundred a repetition of the
     /// one before.
     pub(crate) fn event(self, nth: u64) -> Event {
-        let first = if mix(nth ^ 0x5bd1) % 200 == 0 { nth.saturating_sub(1) } else { nth };
+        let first = if mix(nth ^ 0x5bd1).is_multiple_of(200) { nth.saturating_sub(1) } else { nth };
         let random = mix(first);
-        let late = if random % 100 == 0 { (random >> 8) as i64 % (20 * MINUTE) } else { 0 };
+        let late =
+            if random.is_multiple_of(100) { (random >> 8) as i64 % (20 * MINUTE) } else { 0 };
         let jitter = (random >> 40) as i64 % DISORDER;
         let pick = mix(random);
         let what = match self.kind {
@@ -115,7 +116,7 @@ impl Center {
                 };
                 What::State((pick >> 8) as u32 % self.agents, state)
             }
-            Kind::Contacts if pick % 2 == 0 => What::Arrival((pick >> 8) as u32 % QUEUES),
+            Kind::Contacts if pick.is_multiple_of(2) => What::Arrival((pick >> 8) as u32 % QUEUES),
             Kind::Contacts => {
                 What::Complete((pick >> 8) as u32 % QUEUES, (pick >> 40) as i64 % 600_000)
             }

@@ -185,7 +185,9 @@ fn run<P>(
     for stretch in stretches {
         costs.push(measure(count(stretch), || {
             for (events, bound) in stretch {
-                events.iter().for_each(|event| take(program, event));
+                for event in events {
+                    take(program, event);
+                }
                 advance(program, *bound);
             }
         }));

@@ -1,5 +1,6 @@
 //! Puts together what the client, the journal, the probe, the page and the receiver noted: each event's way.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
@@ -131,10 +132,13 @@ pub(super) fn join(notes: &Notes<'_>, frames: impl Iterator<Item = Committed>) -
     let mut by_key: HashMap<EventKey, usize> = HashMap::with_capacity(notes.shots.len());
     let mut twice: HashSet<EventKey> = HashSet::new();
     for (index, shot) in notes.shots.iter().enumerate() {
-        if by_key.contains_key(&shot.key) {
-            twice.insert(shot.key);
-        } else {
-            by_key.insert(shot.key, index);
+        match by_key.entry(shot.key) {
+            Entry::Vacant(first) => {
+                first.insert(index);
+            }
+            Entry::Occupied(_) => {
+                twice.insert(shot.key);
+            }
         }
     }
     let passed: HashMap<Epoch, &Passed> = notes.passed.iter().map(|it| (it.epoch, it)).collect();
@@ -155,11 +159,11 @@ pub(super) fn join(notes: &Notes<'_>, frames: impl Iterator<Item = Committed>) -
 
     let mut joined = Joined { duplicates: twice.len(), ..Joined::default() };
     let mut way_of: HashMap<usize, usize> = HashMap::new();
-    for shot in notes.measured_from..notes.shots.len() {
+    for (shot, place) in placed.iter().enumerate().skip(notes.measured_from) {
         if twice.contains(&notes.shots[shot].key) {
             continue;
         }
-        let Some(place) = &placed[shot] else {
+        let Some(place) = place else {
             joined.lost += 1;
             continue;
         };

@@ -39,7 +39,7 @@ const PRELOAD: usize = 200;
 /// Connections of the floods: batches of a hundred, and single posts.
 const FLOODS: [(usize, usize); 2] = [(100, 4), (1, 32)];
 /// A service that does not come up, or does not catch up, is given up after this.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_mins(10);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Time between the load's making and its first event.
 const BREATH: Duration = Duration::from_millis(200);
@@ -295,7 +295,7 @@ fn plan(args: &Latency, data: &Path, followed: &Path, alerts: SocketAddr) -> Res
     );
     let channel: ChannelConfig = toml::from_str(&channel).context("the channel is well formed")?;
     let mut config = Config { alerts: vec![channel], ..Config::default() };
-    config.service.data_dir = data.to_owned();
+    data.clone_into(&mut config.service.data_dir);
     config.service.workers = Some(args.workers.into());
     config.http.listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let patience = format!("team_drift.parameters.lasting_s = {}", args.lasting);

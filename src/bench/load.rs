@@ -15,7 +15,7 @@ use highwater_dataflow::Clock;
 
 use crate::clock::WallClock;
 
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// Refused requests of a flood wait so long before they are sent again.
 const AGAIN: Duration = Duration::from_millis(20);
 /// A connection stays open when it is used this often.

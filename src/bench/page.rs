@@ -28,7 +28,7 @@ impl Page {
     pub(super) fn open(to: SocketAddr) -> Result<Page> {
         let mut stream = TcpStream::connect(to).context("cannot connect to the page")?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(120)))?;
+        stream.set_read_timeout(Some(Duration::from_mins(2)))?;
         // Any 16 bytes do: the key only proves that the other side speaks WebSocket.
         let hello = format!(
             "GET /ws HTTP/1.1\r\nhost: {to}\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\

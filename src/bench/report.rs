@@ -323,11 +323,11 @@ fn table(path: &str, stage: &str, lines: &[Line], text: &mut String) {
         let histogram = &line.histogram;
         let shown = SHOWN.map(|percentile| histogram.value_at_percentile(percentile));
         let figures = shown.into_iter().chain([histogram.max()]);
-        let figures: String = figures
-            .map(|us| {
-                format!("{:>10}", if histogram.is_empty() { String::new() } else { time(us) })
-            })
+        let figures: Vec<String> = figures
+            .map(|us| if histogram.is_empty() { String::new() } else { time(us) })
+            .map(|figure| format!("{figure:>10}"))
             .collect();
+        let figures = figures.concat();
         let budget = line.budget.map_or(String::new(), |it| time(it.as_micros() as u64));
         let within = match line.within() {
             Some(true) => "yes",
