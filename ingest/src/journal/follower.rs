@@ -81,7 +81,7 @@ impl Follower {
 
     /// True when the writer has stopped and everything it wrote has been handed out.
     pub fn ended(&self) -> bool {
-        self.held.is_none() && matches!(self.outlet.take(self.at, 0, Duration::ZERO), Taken::Closed)
+        self.held.is_none() && self.outlet.ended(self.at)
     }
 
     /// Every frame up to here has been handed out, those that are still to be written included: at least `at`, and more

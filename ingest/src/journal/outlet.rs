@@ -136,6 +136,12 @@ impl Outlet {
         if state.queue.is_empty() && state.head <= at { state.passed.max(at) } else { at }
     }
 
+    /// Whether a follower that has everything up to `at` has everything, for the writer has stopped.
+    pub(super) fn ended(&self, at: Epoch) -> bool {
+        let state = self.lock();
+        state.closed && state.queue.is_empty() && state.head <= at
+    }
+
     /// The next frame in memory for a follower that has everything up to `at`, and knows that none up to `passed`
     /// follows.
     pub(super) fn take(&self, at: Epoch, passed: Epoch, timeout: Duration) -> Taken {
