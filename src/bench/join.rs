@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -223,10 +224,10 @@ fn alerts(
     joined: &mut Joined,
 ) {
     let Some(begins) = notes.sent.get(notes.measured_from).map(|sent| sent.due) else { return };
-    let Some(last) = last_epoch(placed) else { return };
+    let Some(epochs) = measured(notes, placed) else { return };
     let mut seen = HashSet::new();
     let delivered = notes.delivered.iter();
-    for (at, message) in delivered.filter(|(at, it)| begins <= *at && it.epoch <= last) {
+    for (at, message) in delivered.filter(|(at, it)| begins <= *at && epochs.contains(&it.epoch)) {
         if !seen.insert(&message.dedup_key) {
             continue;
         }
@@ -258,9 +259,10 @@ fn alerts(
     }
 }
 
-/// The last epoch of the load: what comes later is none of its doing.
-fn last_epoch(placed: &[Option<Placed>]) -> Option<Epoch> {
-    placed.iter().flatten().map(|placed| placed.epoch).max()
+/// The epochs of the measured load: what other epochs say is none of its doing.
+fn measured(notes: &Notes<'_>, placed: &[Option<Placed>]) -> Option<RangeInclusive<Epoch>> {
+    let epochs = placed.get(notes.measured_from..)?.iter().flatten().map(|placed| placed.epoch);
+    Some(epochs.clone().min()?..=epochs.max()?)
 }
 
 /// When the epoch that let a result go came in.
@@ -271,7 +273,7 @@ fn entered(passed: &Passed) -> Option<Instant> {
 /// A window's wait: from when the first event after its end was to be sent, to the epoch whose watermark passed it.
 fn windows(notes: &Notes<'_>, placed: &[Option<Placed>], joined: &mut Joined) {
     let Some(begins) = notes.sent.get(notes.measured_from).map(|sent| sent.due) else { return };
-    let Some(last) = last_epoch(placed) else { return };
+    let Some(epochs) = measured(notes, placed) else { return };
     // The greatest event time so far, by event: it only grows.
     let mut newest = EventTime::MIN;
     let reached: Vec<EventTime> = notes
@@ -285,7 +287,7 @@ fn windows(notes: &Notes<'_>, placed: &[Option<Placed>], joined: &mut Joined) {
             newest
         })
         .collect();
-    for passed in notes.passed.iter().filter(|passed| passed.epoch <= last) {
+    for passed in notes.passed.iter().filter(|passed| epochs.contains(&passed.epoch)) {
         let Some(released) = entered(passed).filter(|at| begins <= *at) else { continue };
         for end in &passed.windows {
             let first = reached.partition_point(|at| at < end);
