@@ -11,6 +11,7 @@ mod full_disk;
 mod oracle;
 mod restart;
 mod sim;
+mod ten_days;
 mod tidy;
 mod torture;
 mod views;
