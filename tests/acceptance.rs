@@ -3,6 +3,7 @@
 mod adherence;
 mod day;
 mod forecast;
+mod intraday;
 mod queues;
 mod rules;
 mod script;
