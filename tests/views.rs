@@ -112,6 +112,7 @@ fn time_settings(seed: u64) -> Settings {
             },
         },
         sites,
+        aht_history_s: *random.pick(&[None, Some(900), Some(3600), Some(7700)]),
         ..Settings::default()
     }
 }
@@ -133,6 +134,7 @@ fn rules(random: &mut Random) -> BTreeMap<String, RuleSettings> {
         &[("waiting_max", random.within(2, 6)), ("lasting_s", *random.pick(&[0, 60, 200]))],
     );
     tell("volume_surge", &[("sigmas", random.within(0, 2)), ("dispersion", 1)]);
+    tell("aht_spike", &[("min_contacts", 1), ("history_min", 2)]);
     let limit = random.within(2, 9) * 60;
     tell(
         "agent_stuck",

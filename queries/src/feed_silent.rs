@@ -33,7 +33,7 @@ pub fn feed_silent<'s>(shared: &Shared<'s>, settings: &Settings) -> Alerts<'s> {
     let terms = terms(&FEED_SILENT, settings, shared.rules.clone(), kinds, None);
     let gaps = slots.intervals("gaps of feeds", horizon).flat_map(|(kind, slot)| {
         let from = slot.from + SLOT;
-        (from < slot.to).then(|| (kind, Span { from, to: slot.to, value: from, seq: slot.seq }))
+        (from < slot.to).then_some((kind, Span { from, to: slot.to, value: from, seq: slot.seq }))
     });
     let found = gaps.alarms("silent", terms, horizon, |terms, gaps| {
         let lasting = terms.milli(SILENT);

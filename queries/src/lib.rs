@@ -8,6 +8,7 @@ pub mod adherence_now;
 pub mod adherence_time;
 pub mod agent_sessions;
 pub mod agent_stuck;
+pub mod aht_spike;
 pub mod attribution;
 pub mod consumer_lag;
 pub mod contact_record;

@@ -20,10 +20,11 @@ use crate::{
     AdherenceDay, AdherenceInterval, AdherenceNow, AgentSession, ContactRecord, ForecastRefresh,
     InForce, PayrollHours, PayrollLedger, QueueInterval, QueueNow, QueueReconciliation,
     QueueRolling, Reforecast, ReforecastAccuracy, SourceLag, Staffing, UnmappedState,
-    adherence_interval, adherence_now, agent_sessions, agent_stuck, consumer_lag, contact_record,
-    dead_letter_rate, feed_silent, feeds, forecast_refresh, late_events, payroll_hours,
-    queue_interval, queue_now, queue_overflow, queue_reconciliation, queue_rolling, reforecast,
-    reforecast_accuracy, rules, source_lag, staffing, team_drift, unmapped_states, volume_surge,
+    adherence_interval, adherence_now, agent_sessions, agent_stuck, aht_spike, consumer_lag,
+    contact_record, dead_letter_rate, feed_silent, feeds, forecast_refresh, late_events,
+    payroll_hours, queue_interval, queue_now, queue_overflow, queue_reconciliation, queue_rolling,
+    reforecast, reforecast_accuracy, rules, source_lag, staffing, team_drift, unmapped_states,
+    volume_surge,
 };
 
 /// What several queries share: computed once, forked where used.
@@ -105,6 +106,7 @@ pub const QUERIES: &[Query] = &[
 pub const RULES: &[Rule] = &[
     Rule { name: "team_drift", definition: &team_drift::TEAM_DRIFT, alerts: team_drift::team_drift },
     Rule { name: "volume_surge", definition: &volume_surge::VOLUME_SURGE, alerts: volume_surge::volume_surge },
+    Rule { name: "aht_spike", definition: &aht_spike::AHT_SPIKE, alerts: aht_spike::aht_spike },
     Rule { name: "queue_overflow", definition: &queue_overflow::QUEUE_OVERFLOW, alerts: queue_overflow::queue_overflow },
     Rule { name: "agent_stuck", definition: &agent_stuck::AGENT_STUCK, alerts: agent_stuck::agent_stuck },
     Rule { name: "feed_silent", definition: &feed_silent::FEED_SILENT, alerts: feed_silent::feed_silent },

@@ -16,6 +16,7 @@ use highwater_dataflow::watermark::Progress;
 use highwater_dataflow::{EventTime, Millis, Signal};
 use highwater_model::{Envelope, Event, EventKey, decode, encode};
 
+use crate::aht_spike;
 use crate::contacts::LOST_AFTER;
 use crate::input::Entry;
 use crate::settings::Settings;
@@ -48,6 +49,7 @@ const DAY: Millis = 86_400_000;
 pub const NEEDS: &[Need] = &[
     Need { query: "queue_interval", kind: Kind::Contact, reach: |o| o.interval() + o.allowed_lateness() },
     Need { query: "queue_rolling", kind: Kind::Contact, reach: |o| o.rolling_s * 1000 + o.allowed_lateness() },
+    Need { query: "aht_spike", kind: Kind::Contact, reach: aht_spike::reach },
     Need { query: "contact_record", kind: Kind::Contact, reach: |o| 2 * o.correction() },
     Need { query: "contact_record", kind: Kind::AgentProfile, reach: |o| 2 * o.correction() },
     Need { query: "contact_record", kind: Kind::QueueProfile, reach: |o| 2 * o.correction() },

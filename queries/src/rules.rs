@@ -9,7 +9,7 @@ use highwater_model::{Name, RuleUpdate};
 use serde::{Deserialize, Serialize};
 
 use crate::registry::{RULES, Shared};
-use crate::rule::{Definition, EVERYWHERE, Said, scope_of};
+use crate::rule::{Definition, EVERYWHERE, scope_of};
 use crate::settings::Settings;
 
 /// A row of `rules`.
@@ -105,7 +105,7 @@ fn in_force(
     };
     let (said, faults) = definition.heard(&word.value);
     let wider = everywhere.map(|word| definition.heard(&word.value).0);
-    let wider = wider.filter(|_| scope != EVERYWHERE).unwrap_or(Said::default());
+    let wider = wider.filter(|_| scope != EVERYWHERE).unwrap_or_default();
     let terms = definition.configured(settings).with(&wider).with(&said);
     InForce {
         rule,

@@ -25,6 +25,8 @@ pub struct Settings {
     pub rolling_s: i64,
     /// How often a rolling window starts, seconds. Default 30.
     pub rolling_every_s: i64,
+    /// How far back goes what `aht_spike` takes for usual, seconds. Default: `correction_s`.
+    pub aht_history_s: Option<i64>,
     /// How long after its end an interval still takes late events, seconds. Default 7,200.
     pub allowed_lateness_s: i64,
     /// How far back corrections of states, schedules and contacts reach, seconds. Default 86,400.
@@ -171,6 +173,7 @@ impl Default for Settings {
             closed: ClosedSide::Left,
             rolling_s: 300,
             rolling_every_s: 30,
+            aht_history_s: None,
             allowed_lateness_s: 7_200,
             correction_s: 86_400,
             dedup_s: 90_000,
@@ -199,6 +202,10 @@ impl Settings {
     pub fn correction(&self) -> Millis {
         self.correction_s * 1000
     }
+    /// How far back goes what is usual of handle times.
+    pub fn aht_history(&self) -> Millis {
+        self.aht_history_s.unwrap_or(self.correction_s) * 1000
+    }
     pub fn horizons(&self) -> Horizons {
         Horizons { dedup: self.dedup_s * 1000, correction: self.correction() }
     }
@@ -210,6 +217,7 @@ impl Settings {
             ("rolling_s", self.rolling_s),
             ("rolling_every_s", self.rolling_every_s),
             ("correction_s", self.correction_s),
+            ("aht_history_s", self.aht_history_s.unwrap_or(self.correction_s)),
             ("dedup_s", self.dedup_s),
             ("adherence.refresh_s", self.adherence.refresh_s),
         ];

@@ -10,6 +10,7 @@ pub(crate) mod adherence_interval;
 pub(crate) mod adherence_now;
 pub(crate) mod agent_sessions;
 pub(crate) mod agent_stuck;
+pub(crate) mod aht_spike;
 pub(crate) mod alarms;
 pub(crate) mod consumer_lag;
 pub(crate) mod contact_record;
@@ -159,6 +160,7 @@ impl Oracle {
         let (settings, arrived) = (&self.settings, &self.arrived);
         let mut alarms = team_drift::drifts(known, &histories, watermark, settings);
         alarms.extend(volume_surge::alarms(known, &outcomes, watermark, settings));
+        alarms.extend(aht_spike::alarms(known, watermark, settings));
         alarms.extend(queue_overflow::alarms(known, watermark, settings));
         alarms.extend(agent_stuck::alarms(known, watermark, settings));
         alarms.extend(feed_silent::alarms(known, arrived, watermark, settings));

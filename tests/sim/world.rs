@@ -50,6 +50,25 @@ const CODES: &[&str] =
 const AGENTS: i64 = 12;
 const QUEUES: i64 = 3;
 
+/// Words that are said of a rule: its name, the parameter that is told most, scopes, and other parameters.
+type Words = (&'static str, &'static str, &'static [&'static str], &'static [(&'static str, i64)]);
+
+const RULES: &[Words] = &[
+    ("team_drift", "agents_out_min", &["team-0", "team-1"], &[("lasting_s", 90)]),
+    ("queue_overflow", "waiting_max", &["sales", "service"], &[("lasting_s", 120)]),
+    ("agent_stuck", "break_s", &["agent-01", "agent-02"], &[("acw_s", 100)]),
+    ("feed_silent", "silent_s", &["QueueUpdate", "ContactArrival"], &[]),
+    ("consumer_lag", "lag_max_s", &["AgentStateChange"], &[("lasting_s", 20)]),
+    ("dead_letter_rate", "letters_max", &["sim"], &[]),
+    ("no_such_rule", "limit", &["anywhere"], &[]),
+];
+
+/// Said after everything else has happened.
+const RULES_OF_QUEUES: &[Words] = &[
+    ("aht_spike", "min_contacts", &["sales", "service"], &[("history_min", 3), ("lasting_s", 45)]),
+    ("volume_surge", "above_pct", &["sales", "service"], &[("dispersion", 2), ("sigmas", 1)]),
+];
+
 struct World<'r> {
     random: &'r mut Random,
     edits: Edits,
@@ -66,11 +85,12 @@ pub(crate) fn happenings(random: &mut Random, edits: Edits) -> Vec<Happening> {
         world.shifts(agent);
         world.states(agent);
     }
-    world.rules();
+    world.rules(RULES);
     for contact in 0..130 {
         world.contact(contact);
     }
     world.forecasts();
+    world.rules(RULES_OF_QUEUES);
     world.all
 }
 
@@ -179,17 +199,8 @@ impl World<'_> {
     }
 
     /// Words on rules: for everywhere and for single scopes, some taken back, some that nobody understands.
-    fn rules(&mut self) {
-        const RULES: &[(&str, &str, &[&str], &[(&str, i64)])] = &[
-            ("team_drift", "agents_out_min", &["team-0", "team-1"], &[("lasting_s", 90)]),
-            ("queue_overflow", "waiting_max", &["sales", "service"], &[("lasting_s", 120)]),
-            ("agent_stuck", "break_s", &["agent-01", "agent-02"], &[("acw_s", 100)]),
-            ("feed_silent", "silent_s", &["QueueUpdate", "ContactArrival"], &[]),
-            ("consumer_lag", "lag_max_s", &["AgentStateChange"], &[("lasting_s", 20)]),
-            ("dead_letter_rate", "letters_max", &["sim"], &[]),
-            ("no_such_rule", "limit", &["anywhere"], &[]),
-        ];
-        for (rule, parameter, scopes, others) in RULES {
+    fn rules(&mut self, rules: &[Words]) {
+        for (rule, parameter, scopes, others) in rules {
             for _ in 0..self.random.within(0, 4) {
                 let mut at = START + self.random.within(0, LENGTH);
                 let mut told_at = at + self.random.within(-5, 30) * MINUTE;
