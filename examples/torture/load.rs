@@ -63,7 +63,7 @@ pub(crate) fn measure(dir: &Path, events: u64) -> Result<()> {
 pub(crate) fn restart(dir: &Path) -> Result<()> {
     let began = Wall.instant();
     let engine =
-        Engine::start(parts(dir, Options::default(), Duration::from_mins(60), real_disk)?)?;
+        Engine::start(parts(dir, Options::default(), Duration::from_hours(1), real_disk)?)?;
     let control = engine.control.clone().context("a single process has the views")?;
     while control.status().health != Health::Live {
         ensure!(engine.broken().is_none(), "{:?}", engine.broken());

@@ -152,7 +152,9 @@ fn service(dir: &Path, http: &str) -> Service {
 fn post(address: SocketAddr, path: &str, headers: &[(&str, String)], body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
-    let more: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let more: Vec<String> =
+        headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let more = more.concat();
     write!(
         stream,
         "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n{more}\
@@ -256,8 +258,8 @@ fn acceptance_12_signatures_and_two_queues_in_one_conversation() {
     let now_s = now_ms() / 1000;
     let base64 = |tag: &[u8]| format!("v1,{}", STANDARD.encode(tag));
     let hex = |tag: &[u8]| {
-        let digits: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("v1,{digits}")
+        let digits: Vec<String> = tag.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("v1,{}", digits.concat())
     };
     let headers = |at_s: i64, tag: String| {
         vec![

@@ -84,7 +84,7 @@ pub(crate) fn told(known: &[Envelope], watermark: i64) -> Vec<Telling> {
             }
             told.push(Telling { queue: queue.clone(), at, outcome, offered_at: 0, over_at: None });
         });
-        if over_at.is_none() && told[first..].iter().any(|t| story.hung_up(t.outcome)) {
+        if over_at.is_none() && told[first..].iter().any(|t| Story::hung_up(t.outcome)) {
             over_at = story.gave_up.iter().max().map(|(at, _, _)| *at);
         }
         for telling in &mut told[first..] {
@@ -110,7 +110,7 @@ impl Story {
     }
 
     /// Whether it left in the voice menu: it arrived and was never offered.
-    fn hung_up(&self, outcome: Outcome) -> bool {
+    fn hung_up(outcome: Outcome) -> bool {
         matches!(outcome, Outcome::Arrived { offered: false, .. })
     }
 

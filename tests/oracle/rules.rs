@@ -69,7 +69,7 @@ pub(crate) fn rows(known: &[Envelope], watermark: EventTime, settings: &Settings
                 .map(|p| format!("{}={}", p.name, values[p.name] as f64 / 1000.0));
             row.push(Value::Text(values.collect::<Vec<String>>().join(" ").into()));
         } else {
-            problem = "no rule has this name".to_owned();
+            "no rule has this name".clone_into(&mut problem);
             row.extend([Value::Null, Value::Text("".into())]);
         }
         row.push(word.map(|(at, _)| *at).into());

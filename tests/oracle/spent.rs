@@ -43,7 +43,7 @@ impl Spent {
                 let to = if to == FOREVER { self.reached } else { to };
                 let name = state.name();
                 if let (Some(queue), "on-call" | "hold" | "acw") = (&named, name) {
-                    self.cut(queue, from, to, |ms| busy(ms), &mut elements);
+                    self.cut(queue, from, to, busy, &mut elements);
                 }
                 if !["available", "on-queue"].contains(&name) {
                     continue;
@@ -53,14 +53,14 @@ impl Spent {
                     let until = profiles.keys().nth(n + 1).copied().unwrap_or(FOREVER);
                     for queue in queues {
                         let (from, to) = (from.max(since), to.min(until));
-                        self.cut(queue, from, to, |ms| idle(ms), &mut elements);
+                        self.cut(queue, from, to, idle, &mut elements);
                     }
                 }
             }
         }
         for t in told.iter().filter(|_| self.prorated) {
             if let Outcome::Completed { handle } = t.outcome {
-                self.cut(&t.queue, t.at - handle, t.at, |ms| handled(ms), &mut elements);
+                self.cut(&t.queue, t.at - handle, t.at, handled, &mut elements);
             }
         }
         elements
