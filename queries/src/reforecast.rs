@@ -28,7 +28,7 @@ impl ViewRow for Reforecast {
             Column::int("actual_aht_ms", "average handle time of the completed, ms"),
             Column::real(
                 "reforecast_volume",
-                "contacts expected now; of an interval that is over, as issued last before it began",
+                "contacts expected now; of an interval that is over, as issued last before it was over",
             ),
             Column::int("reforecast_aht_ms", "and their average handle time, ms"),
             Column::int(

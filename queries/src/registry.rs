@@ -10,12 +10,13 @@ use highwater_model::{AgentId, Name, QueueId, RuleUpdate};
 use crate::adherence::{Judged, adherence};
 use crate::contacts::{Outcome, outcomes, told};
 use crate::input::{Entry, Inputs, Rejected};
-use crate::intraday::{Spoken, Trigger, intraday};
+use crate::intraday::{Spoken, intraday};
 use crate::late_events::{DuplicateCount, LateElements, LateEvent, late_elements};
 use crate::measured::{Measured, measured};
 use crate::rule::Definition;
 use crate::settings::Settings;
 use crate::staffing::{Staffed, staffed};
+use crate::volume_surge::{Surges, surges};
 use crate::{
     AdherenceDay, AdherenceInterval, AdherenceNow, AgentSession, ContactRecord, ForecastRefresh,
     InForce, PayrollHours, PayrollLedger, QueueInterval, QueueNow, QueueReconciliation,
@@ -42,6 +43,8 @@ pub struct Shared<'s> {
     pub feeds: Table<'s, (Name, Point<i64>)>,
     /// What came for windows that are final.
     pub late: Table<'s, LateElements>,
+    /// Where arrivals surge; built on first use.
+    surges: OnceCell<Surges<'s>>,
     /// What is said of every queue's day, and its rows with what the queue promises; built on first use.
     day: OnceCell<Table<'s, Spoken>>,
     staffed: OnceCell<Table<'s, Staffed>>,
@@ -52,11 +55,17 @@ impl<'s> Shared<'s> {
     pub fn day(&self, settings: &Settings) -> Table<'s, Spoken> {
         let build = || {
             let outcomes = self.outcomes.clone();
-            // A surge refreshes the forecast ahead of the interval's end.
-            let surges = outcomes.clone().flat_map(|_| None::<(QueueId, (i64, Trigger))>);
+            // A surge refreshes the forecast ahead of the interval's end. It is one above what was published for the
+            // interval, not above what is said here: nothing goes in a circle.
+            let surges = self.surges(settings).starts();
             intraday(&self.input, outcomes, surges, settings)
         };
         self.day.get_or_init(build).clone()
+    }
+
+    /// Where every queue's arrivals surge.
+    pub fn surges(&self, settings: &Settings) -> Surges<'s> {
+        self.surges.get_or_init(|| surges(self, settings)).clone()
     }
 
     /// The rows of every queue's day, with what the queue promises.
@@ -155,6 +164,7 @@ pub fn build_only(
         rules: input.rule_updates(),
         feeds: feeds::feeds(&input),
         input,
+        surges: OnceCell::new(),
         day: OnceCell::new(),
         staffed: OnceCell::new(),
     };

@@ -1,7 +1,7 @@
 //! Volume surge: more contacts in the running interval than its forecast, beyond what chance explains.
 //!
 //! in   outcomes (Queue, arrivals)   forecasts (Queue, interval, volume)   terms (Queue, Terms over time)
-//! out  incidents, one per stretch of event time with too many arrivals so far; alerts follow them
+//! out  incidents, one per stretch of event time with too many arrivals so far; alerts follow them, and refreshes of the forecast
 //!
 //! Each full minute of an interval is judged when the watermark has passed it: arrivals so far against the forecast's share
 //! of the time so far. They surge above that by `above_pct`, and above the upper bound of a negative binomial whose
@@ -10,11 +10,12 @@
 
 use highwater_dataflow::window::{Count, Window, WindowFn};
 use highwater_dataflow::{
-    Alerts, EventTime, FOREVER, Finding, Millis, Point, Span, Table, Trigger,
+    Alarm, Alerts, EventTime, FOREVER, Finding, Millis, Point, Revision, Span, Table, Trigger,
 };
 use highwater_model::{Envelope, Event, Name, QueueId};
 
 use crate::contacts::Outcome;
+use crate::intraday;
 use crate::registry::Shared;
 use crate::rule::{Definition, Parameter, Terms, incident, raise, terms};
 use crate::settings::Settings;
@@ -66,8 +67,31 @@ impl WindowFn for Growing {
 /// Arrivals so far, and how many were expected so far, in thousandths.
 type Pace = (i64, i64);
 
-/// State: one count per queue, interval and minute of the last two correction horizons, and as many forecasts.
+/// The alerts of the surges.
 pub fn volume_surge<'s>(shared: &Shared<'s>, settings: &Settings) -> Alerts<'s> {
+    let Surges { alarms, revisions } = shared.surges(settings);
+    let incidents = alarms.map(|(queue, alarm)| incident(queue, alarm, Vec::new()));
+    raise(&VOLUME_SURGE, incidents, revisions, shared.input.correction)
+}
+
+/// Where each queue's arrivals surge, and the records that changed what is known of it.
+#[derive(Clone)]
+pub struct Surges<'s> {
+    alarms: Table<'s, (Name, Alarm<Pace>)>,
+    revisions: Table<'s, (Name, Revision)>,
+}
+
+impl<'s> Surges<'s> {
+    /// When each began, as what refreshes the queue's forecast. What is only amended does not begin again.
+    pub(crate) fn starts(self) -> Table<'s, (QueueId, (EventTime, intraday::Trigger))> {
+        self.alarms
+            .map(|(queue, alarm)| (QueueId(queue), (alarm.from, intraday::Trigger::VolumeSurge)))
+            .consolidate()
+    }
+}
+
+/// State: one count per queue, interval and minute of the last two correction horizons, and as many forecasts.
+pub(crate) fn surges<'s>(shared: &Shared<'s>, settings: &Settings) -> Surges<'s> {
     let horizon = shared.input.correction;
     let paces = paces(shared);
     let queues = paces.clone().keys("queues with a pace");
@@ -77,8 +101,7 @@ pub fn volume_surge<'s>(shared: &Shared<'s>, settings: &Settings) -> Alerts<'s> 
         let threshold = bound(terms, expected);
         (value > threshold).then_some(Finding { value, threshold, lasting: 0, kind: 0 })
     });
-    let incidents = found.alarms.map(|(queue, alarm)| incident(queue, alarm, Vec::new()));
-    raise(&VOLUME_SURGE, incidents, found.revisions, horizon)
+    Surges { alarms: found.alarms, revisions: found.revisions }
 }
 
 /// The pace of each queue at every minute of its intervals, until the next.

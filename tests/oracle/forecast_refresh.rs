@@ -1,4 +1,4 @@
-//! Forecast refresh: one row per queue and end of an interval with anything left of the day.
+//! Forecast refresh: one row per queue and end of an interval, or surge, with anything left of the day.
 
 use highwater_dataflow::view::{Row, Value};
 
@@ -9,13 +9,21 @@ pub(crate) fn rows(days: &Days) -> Vec<Row> {
     let minutes = days.size() / 60_000;
     for (name, queue) in days.queues() {
         for refresh in &queue.refreshes {
-            let stamp = stamp(refresh.at);
+            let (stamp, second) = (stamp(refresh.at), refresh.at.rem_euclid(60_000) / 1000);
+            let (surge, trigger) = match refresh.surge {
+                true => ("-surge", "volume_surge".to_owned()),
+                false => ("", format!("scheduled_{minutes}min")),
+            };
+            let version = match refresh.at % 60_000 {
+                0 => format!("intraday-{stamp}"),
+                _ => format!("intraday-{stamp}{second:02}"),
+            };
             rows.push(vec![
                 Value::Text(name.0.clone()),
                 Value::Int(refresh.at),
-                Value::Text(format!("scheduled_{minutes}min").into()),
-                Value::Text(format!("evt-{stamp}00-f-{name}").into()),
-                Value::Text(format!("intraday-{stamp}").into()),
+                Value::Text(trigger.into()),
+                Value::Text(format!("evt-{stamp}{second:02}-f-{name}{surge}").into()),
+                Value::Text(version.into()),
                 Value::Int(refresh.updated),
                 Value::Text("gamma_poisson".into()),
                 Value::Real(((refresh.factor - 1.0) * 100_000.0).round() / 1000.0),

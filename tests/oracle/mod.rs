@@ -139,7 +139,8 @@ impl Oracle {
         put(&mut views, "late_elements", late);
         put(&mut views, "contact_record", contact_record::rows(known));
         put(&mut views, "queue_rolling", self.rolling.rows(known, &told, before, watermark));
-        self.days.follow(known, &outcomes, watermark);
+        let surges = volume_surge::alarms(known, &outcomes, watermark, &self.settings);
+        self.days.follow(known, &outcomes, &surges, watermark);
         put(&mut views, "reforecast", self.days.rows(known));
         put(&mut views, "staffing", staffing::rows(known, &self.days, &self.settings));
         put(&mut views, "forecast_refresh", forecast_refresh::rows(&self.days));
@@ -159,7 +160,7 @@ impl Oracle {
         put(&mut views, "rules", rules::rows(known, watermark, &self.settings));
         let (settings, arrived) = (&self.settings, &self.arrived);
         let mut alarms = team_drift::drifts(known, &histories, watermark, settings);
-        alarms.extend(volume_surge::alarms(known, &outcomes, watermark, settings));
+        alarms.extend(surges);
         alarms.extend(aht_spike::alarms(known, watermark, settings));
         alarms.extend(queue_overflow::alarms(known, watermark, settings));
         alarms.extend(agent_stuck::alarms(known, watermark, settings));

@@ -1,9 +1,10 @@
-//! Reforecast: the day of each queue, told from all contacts and forecasts whenever the watermark reaches a quarter's end.
+//! Reforecast: the day of each queue, told from all contacts and forecasts whenever the watermark reaches a quarter's end,
+//! and when a surge is seen that was not seen before.
 //!
 //! Only what was issued is carried over: it was said with what was known then. No day here has a past to learn from, so
 //! the default is Gamma-Poisson with what is assumed of an unknown queue.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use highwater_dataflow::view::{Row, Value};
 use highwater_dataflow::{BEGINNING, FOREVER};
@@ -11,6 +12,7 @@ use highwater_model::{Envelope, Event, Opening, QueueId};
 use highwater_queries::Settings;
 use highwater_queries::settings::ClosedSide;
 
+use super::alarms::Stretch;
 use super::contacts::Outcome;
 use super::staffing;
 
@@ -31,6 +33,8 @@ pub(crate) struct Queue {
     offset: i64,
     pub(crate) shown: Vec<Shown>,
     pub(crate) refreshes: Vec<Refresh>,
+    /// Beginnings of surges that were seen, and instants at which they refreshed the forecast.
+    surged: BTreeSet<i64>,
     hours: Vec<Hour>,
     /// Errors that nothing corrects any more: the day they belong to was cut anew.
     settled: BTreeMap<(i64, usize), [i64; 4]>,
@@ -54,6 +58,7 @@ pub(crate) struct Refresh {
     pub(crate) updated: i64,
     pub(crate) factor: f64,
     pub(crate) confidence: f64,
+    pub(crate) surge: bool,
 }
 
 /// What was said at a full hour.
@@ -97,6 +102,7 @@ impl Days {
         &mut self,
         known: &[Envelope],
         outcomes: &[(QueueId, i64, Outcome)],
+        surges: &[Stretch],
         watermark: i64,
     ) {
         let mut all: BTreeMap<QueueId, Known> = BTreeMap::new();
@@ -137,6 +143,10 @@ impl Days {
             queue.turn_clock(offset(known, name));
             if queue.heard && watermark != BEGINNING && watermark != FOREVER {
                 queue.advance(intervals, size, watermark - self.right);
+                let surges = surges.iter().filter(|surge| surge.scope == name.as_str());
+                let mut began: Vec<i64> = surges.map(|surge| surge.from).collect();
+                began.sort_unstable();
+                queue.surge(intervals, size, &began);
             }
             queue.count_errors(intervals, size);
         }
@@ -215,7 +225,8 @@ impl Queue {
             for n in 0..=DAY / size {
                 let at = day + n * size;
                 if from.is_none_or(|from| from < at) && at <= reach {
-                    self.speak(known, &base, size, day, n as usize);
+                    let said = self.speak(known, &base, size, day, at, false);
+                    self.note(known, &base, size, day, n as usize, said);
                 }
             }
         }
@@ -226,13 +237,42 @@ impl Queue {
         (at + self.offset).div_euclid(DAY) * DAY - self.offset
     }
 
-    /// The first `n` intervals of the day are over.
-    fn speak(&mut self, known: &Known, base: &[(f64, f64)], size: i64, day: i64, n: usize) {
-        let at = day + n as i64 * size;
+    /// What is ahead is forecast again once for all surges that are seen now, the interval under way by its share.
+    fn surge(&mut self, known: &Known, size: i64, began: &[i64]) {
+        let now = self.told_to.unwrap();
+        let days = known.forecasts.iter().map(|(start, ..)| start.div_euclid(size) * size);
+        for began in began {
+            assert!(*began <= now + 1, "a surge is seen when the watermark is past it");
+            let at = now.max(*began);
+            let fresh = self.surged.insert(*began);
+            if fresh && (at == *began || self.surged.insert(at)) {
+                let day = self.day(at.div_euclid(size) * size);
+                if days.clone().any(|start| self.day(start) == day) {
+                    self.speak(known, &base(known, day, size), size, day, at, true);
+                }
+            }
+        }
+    }
+
+    /// Forecasts the rest of the day: the share of expected contacts that is to come.
+    fn speak(
+        &mut self,
+        known: &Known,
+        base: &[(f64, f64)],
+        size: i64,
+        day: i64,
+        at: i64,
+        surge: bool,
+    ) -> f64 {
+        let n = ((at - day) / size) as usize;
         let came = |nth: usize| known.offered.get(&(day + nth as i64 * size)).copied().unwrap_or(0);
-        let expected: f64 = base[..n].iter().map(|(volume, _)| volume).sum();
-        let actual: f64 = (0..n).map(|nth| came(nth) as f64).sum();
-        let rest: f64 = base[n..].iter().map(|(volume, _)| volume).sum();
+        // Of the interval under way: what had been due, and what came.
+        let elapsed = ((at - day) % size) as f64 / size as f64;
+        let due_now = if elapsed > 0.0 { base[n].0 * elapsed } else { 0.0 };
+        let came_now = if elapsed > 0.0 { came(n) as f64 } else { 0.0 };
+        let expected: f64 = base[..n].iter().map(|(volume, _)| volume).sum::<f64>() + due_now;
+        let actual: f64 = (0..n).map(|nth| came(nth) as f64).sum::<f64>() + came_now;
+        let rest: f64 = base[n..].iter().map(|(volume, _)| volume).sum::<f64>() - due_now;
         // Days differ by 12 %; intervals vary one and a half times as much as Poisson's.
         let (kappa, phi) = (1.0 / (0.12 * 0.12), 1.5);
         let factor = (kappa + actual / phi) / (kappa + expected / phi);
@@ -241,7 +281,7 @@ impl Queue {
         let updated = base[n..].iter().filter(|(volume, _)| *volume > 0.0).count() as i64;
         if updated > 0 {
             let confidence = within(0.1 / spread);
-            self.refreshes.push(Refresh { at, updated, factor, confidence });
+            self.refreshes.push(Refresh { at, updated, factor, confidence, surge });
         }
         let (mut done, mut took, mut due) = (0.0, 0.0, 0.0);
         for (nth, (_, aht)) in base[..n].iter().enumerate() {
@@ -273,7 +313,11 @@ impl Queue {
                 aht,
                 actual: over.then(|| came(nth)),
                 actual_aht: (over && completed > 0).then(|| sum as f64 / completed as f64),
-                now: if over { was.and_then(|was| was.now) } else { Some(volume * factor) },
+                now: match nth {
+                    _ if over => was.and_then(|was| was.now),
+                    _ if nth == n => Some(came_now + (volume - due_now) * factor),
+                    _ => Some(volume * factor),
+                },
                 now_aht: if over {
                     was.and_then(|was| was.now_aht)
                 } else {
@@ -282,8 +326,25 @@ impl Queue {
                 at,
             });
         }
-        let minute = (at + self.offset).rem_euclid(DAY) / 60_000;
+        factor
+    }
+
+    /// What is said at a full hour is noted, when the first `n` intervals are over.
+    fn note(
+        &mut self,
+        known: &Known,
+        base: &[(f64, f64)],
+        size: i64,
+        day: i64,
+        n: usize,
+        factor: f64,
+    ) {
+        let minute = (day + n as i64 * size + self.offset).rem_euclid(DAY) / 60_000;
         if minute % 60 == 0 && n < base.len() {
+            let came =
+                |nth: usize| known.offered.get(&(day + nth as i64 * size)).copied().unwrap_or(0);
+            let expected: f64 = base[..n].iter().map(|(volume, _)| volume).sum();
+            let actual: f64 = (0..n).map(|nth| came(nth) as f64).sum();
             let ratio = if expected > 0.0 { actual / expected } else { 1.0 };
             let smooth = smooth((0..n).map(|nth| (base[nth].0, came(nth) as f64)));
             let ahead = base.iter().enumerate().skip(n);

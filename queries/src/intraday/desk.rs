@@ -42,7 +42,7 @@ pub struct State {
     told_to: Option<EventTime>,
     shown: BTreeMap<EventTime, Interval>,
     errors: BTreeMap<(i64, Method), Errors>,
-    /// Refreshes by a surge: each instant once.
+    /// When surges began, and when they made refreshes: each instant once.
     surged: BTreeSet<EventTime>,
     /// What the epoch brought; empty between epochs.
     news: Vec<(Heard, i64)>,
@@ -247,9 +247,11 @@ impl AtWork<'_> {
         }
         self.state.told_to = Some(reach.max(from.unwrap_or(reach)));
         let now = self.state.told_to.unwrap_or(reach);
-        for (at, trigger) in surges {
-            let at = now.max(*at);
-            if self.state.surged.insert(at) {
+        for (began, trigger) in surges {
+            // One that is seen late refreshes what is ahead now, and several of them do so once.
+            let at = now.max(*began);
+            let surged = &mut self.state.surged;
+            if surged.insert(*began) && (at == *began || surged.insert(at)) {
                 self.surge(at, *trigger);
             }
         }

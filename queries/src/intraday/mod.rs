@@ -98,7 +98,7 @@ pub struct Interval {
     /// What came, of intervals that are over.
     pub actual: Option<i64>,
     pub actual_aht_ms: Option<i64>,
-    /// What is expected now; of intervals that are over, what was issued last before they began.
+    /// What is expected now; of intervals that are over, what was issued last before they were over.
     pub reforecast_milli: Option<i64>,
     pub reforecast_aht_ms: Option<i64>,
     /// The method of the latest refresh.
