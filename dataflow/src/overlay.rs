@@ -49,6 +49,9 @@ impl<'s, K: Datum, A: Datum> Table<'s, (K, Point<A>)> {
     /// that starts last; `None` where there is none) and may decline to say anything. Segments whose `class` is equal
     /// and that follow each other share `since`.
     ///
+    /// A span of no length holds nowhere. It says that spans which go in its epoch were taken back, and by which record:
+    /// where nothing takes their place, no other row could tell.
+    ///
     /// State per key: the points and spans of the last `horizon` before the watermark, one point before them, and all
     /// spans ahead. Corrections reach back `horizon` at least.
     pub fn overlay<B: Datum, C: Datum, R: PartialEq + 'static>(
@@ -105,16 +108,22 @@ impl<'s, K: Datum, A: Datum> Table<'s, (K, Point<A>)> {
                         }
                         put(&mut track.points, point, diff);
                     }
+                    let takes_back = |span: &Span<B>| span.from == span.to;
                     for (span, diff) in spans.clone() {
-                        if diff > 0 {
+                        if diff > 0 && !takes_back(span) {
                             said.push(Revision { at: span.from, seq: span.seq });
                         }
                         put(&mut track.spans, span, diff);
+                    }
+                    for (by, _) in spans.clone().filter(|(span, n)| *n > 0 && takes_back(span)) {
+                        let gone = spans.clone().filter(|(span, n)| *n < 0 && !takes_back(span));
+                        said.extend(gone.map(|(span, _)| Revision { at: span.from, seq: by.seq }));
                     }
                     if spans.count() > 0 {
                         track.cover();
                     }
                     said.sort_unstable();
+                    said.dedup();
 
                     new.clear();
                     let told_to = track.present;
@@ -435,4 +444,56 @@ fn upto<T>(rows: &[T], before: impl Fn(&T) -> bool) -> usize {
         (end, step) = (probe, step * 2);
     }
     0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Step, run};
+
+    #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+    enum Row {
+        Point(Point<i64>),
+        Span(Span<i64>),
+    }
+
+    #[test]
+    fn what_is_taken_back_names_the_record_that_took_it_back() {
+        let span = |from, to, seq| Row::Span(Span { from, to, value: 7, seq });
+        let script = vec![
+            Step::Add(vec![Row::Point(Point { at: 0, value: 1, seq: 1 }), span(10, 50, 2)]),
+            Step::Watermark(100),
+            // The first words of all.
+            Step::Table(vec![(0, 1), (10, 2)]),
+            // Deleted at 90 by the fourth record; what it says holds nowhere.
+            Step::Change(vec![(span(10, 50, 2), -1), (span(90, 90, 4), 1)]),
+            Step::Table(vec![(0, 1), (10, 2), (10, 4)]),
+            // The deletion is overruled: what takes its place speaks for itself.
+            Step::Change(vec![(span(90, 90, 4), -1), (span(20, 40, 5), 1)]),
+            Step::Table(vec![(0, 1), (10, 2), (10, 4), (20, 5)]),
+            // Something ahead that is deleted was no word on what was told.
+            Step::Add(vec![span(200, 300, 6)]),
+            Step::Change(vec![(span(200, 300, 6), -1), (span(100, 100, 7), 1)]),
+            Step::Table(vec![(0, 1), (10, 2), (10, 4), (20, 5)]),
+        ];
+        for workers in [1, 2] {
+            run(
+                workers,
+                |rows| {
+                    let points = rows.clone().flat_map(|row| match row {
+                        Row::Point(point) => Some(("k".to_owned(), point)),
+                        Row::Span(_) => None,
+                    });
+                    let spans = rows.flat_map(|row| match row {
+                        Row::Span(span) => Some(("k".to_owned(), span)),
+                        Row::Point(_) => None,
+                    });
+                    let judge = |_: Option<&i64>, span: Option<&i64>| Some(span.is_some());
+                    let overlay = points.overlay("overlay", spans, 1_000, judge, |on| *on);
+                    overlay.revisions.map(|(_, revision)| (revision.at, revision.seq))
+                },
+                script.clone(),
+            );
+        }
+    }
 }

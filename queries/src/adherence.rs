@@ -4,7 +4,7 @@
 //! out  segments (Agent, Segment<Judged>)    contiguous per agent, the last one open
 //!      revisions (Agent, Revision)          what changed the past
 
-use highwater_dataflow::{Overlay, Point, Span, Table};
+use highwater_dataflow::{EventTime, Overlay, Point, Span, Table};
 use highwater_model::{ActivityCode, AgentId, AgentState, Envelope, Event, ShiftId, Verdict};
 use serde::{Deserialize, Serialize};
 
@@ -88,8 +88,16 @@ pub fn default_verdict(activity: &ActivityCode, state: AgentState) -> Verdict {
     }
 }
 
+/// Activities of a shift, and the event time of the record that tells them; a deleted one has none.
+type Shift = (Vec<Span<ActivityCode>>, EventTime);
+
 /// Scheduled activities of the shifts in force, `(Agent, activity)`.
 pub(crate) fn schedule<'s>(input: &Inputs<'s>) -> Table<'s, (AgentId, Vec<Span<ActivityCode>>)> {
+    shifts(input).map(|(agent, shift)| (agent, shift.value.0))
+}
+
+/// The shifts in force, deleted ones too: `(Agent, (activities, event time of the record))` by version.
+fn shifts<'s>(input: &Inputs<'s>) -> Table<'s, (AgentId, Point<Shift>)> {
     let horizon = input.correction;
     let shifts = input.reference().flat_map(|envelope: Envelope| match envelope.event {
         Event::ScheduleUpdate(update) => {
@@ -114,7 +122,7 @@ pub(crate) fn schedule<'s>(input: &Inputs<'s>) -> Table<'s, (AgentId, Vec<Span<A
             let end = activities.iter().map(|activity| activity.to).fold(*told_at, i64::max);
             end.saturating_add(2 * horizon)
         })
-        .map(|((agent, _), shift)| (agent, shift.value.0))
+        .map(|((agent, _), shift)| (agent, shift))
 }
 
 /// Every agent's history, judged; see the file's head.
@@ -139,9 +147,17 @@ pub fn adherence<'s>(input: &Inputs<'s>) -> Overlay<'s, AgentId, Judged> {
             out.push((matrix, 1));
         });
 
-    let planned = schedule(input)
-        .flat_map(|(agent, activities)| {
-            activities.into_iter().map(move |a| (a.value.clone(), (agent.clone(), a)))
+    let shifts = shifts(input);
+    // A deletion leaves nothing behind that could name it: a span of no length does.
+    let deletions = shifts.clone().filter(|(_, shift)| shift.value.0.is_empty()).map(
+        |(agent, Point { value: (_, at), seq, .. })| {
+            let value = Planned { activity: ActivityCode::from(""), verdicts: Matrix(0) };
+            (agent, Span { from: at, to: at, value, seq })
+        },
+    );
+    let planned = shifts
+        .flat_map(|(agent, shift)| {
+            shift.value.0.into_iter().map(move |a| (a.value.clone(), (agent.clone(), a)))
         })
         .lookup_until(
             "planned",
@@ -151,7 +167,8 @@ pub fn adherence<'s>(input: &Inputs<'s>) -> Overlay<'s, AgentId, Judged> {
                 let verdicts = matrix.copied().unwrap_or_else(|| Matrix::defaults(code));
                 (agent.clone(), activity.clone().with(Planned { activity: code.clone(), verdicts }))
             },
-        );
+        )
+        .concat(deletions);
 
     input.agent_states().overlay("adherence", planned, horizon, judge, |judged| judged.status)
 }
