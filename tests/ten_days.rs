@@ -1,7 +1,7 @@
 //! Ten days of a center: what operators keep stays as large as after a few of them, late contacts are counted where
 //! they belong inside the allowed lateness, and as late after it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use highwater_dataflow::view::{Commit, Value};
@@ -55,8 +55,8 @@ fn settings() -> Settings {
 type Bursts = Arc<Mutex<BTreeMap<(String, EventTime), (i64, RowStatus)>>>;
 
 fn build(graph: &mut Graph<'_, Entry>, bursts: &Bursts) {
-    let wanted = |name: &str| name == "queue_interval" || name == "queue_rolling";
-    registry::build_only(graph, &settings(), wanted);
+    let wanted = ["queue_interval", "queue_rolling", "late_events"];
+    registry::build_only(graph, &settings(), |name| wanted.contains(&name));
     let arrivals = graph.input().flat_map(|entry| match entry {
         Entry::Event(Envelope { at, event: Event::ContactArrival(it), .. }) => {
             Some((it.queue.0.to_string(), (at, ())))
@@ -88,25 +88,43 @@ fn total(views: &BTreeMap<String, BTreeMap<String, Vec<Value>>>, view: &str, col
     let definition = registry::views().into_iter().find(|it| it.name == view).unwrap();
     let column = definition.columns.iter().position(|it| it.name == column).unwrap();
     let rows = &views[view];
-    let cell = |row: &Vec<Value>| match row[column] {
-        Value::Int(n) => n,
-        _ => 0,
-    };
-    rows.values().map(cell).sum()
+    rows.values().map(|row| int(&row[column])).sum()
 }
 
+fn int(cell: &Value) -> i64 {
+    let Value::Int(n) = cell else { panic!("no whole number: {cell:?}") };
+    *n
+}
+
+/// What the views hold in the end, and by view how often a row that waited for what is late was told anew.
 fn apply(
     commits: impl IntoIterator<Item = Commit>,
-) -> BTreeMap<String, BTreeMap<String, Vec<Value>>> {
+) -> (BTreeMap<String, BTreeMap<String, Vec<Value>>>, BTreeMap<String, i64>) {
     let mut views: BTreeMap<String, BTreeMap<String, Vec<Value>>> = BTreeMap::new();
+    let mut corrections: BTreeMap<String, i64> = BTreeMap::new();
+    let closing = Value::from("closing");
     for changes in commits.into_iter().flat_map(|commit| commit.changes) {
-        let rows = views.entry(changes.view.name.to_owned()).or_default();
+        let view = changes.view.name.to_owned();
+        let rows = views.entry(view.clone()).or_default();
+        let mut waited = BTreeSet::new();
+        // Retractions come first.
         for (row, diff) in changes.rows {
             let key = format!("{:?}", &row[..changes.view.key]);
-            if diff < 0 { drop(rows.remove(&key)) } else { drop(rows.insert(key, row)) }
+            let closing = row.last() == Some(&closing);
+            if diff < 0 {
+                assert_eq!(rows.remove(&key), Some(row));
+                if closing {
+                    waited.insert(key);
+                }
+            } else {
+                if closing && waited.contains(&key) {
+                    *corrections.entry(view.clone()).or_default() += 1;
+                }
+                assert_eq!(rows.insert(key, row), None);
+            }
         }
     }
-    views
+    (views, corrections)
 }
 
 #[test]
@@ -153,20 +171,29 @@ fn ten_days_leave_memory_flat_and_count_what_comes_late() {
     runtime.finish();
 
     assert_eq!(sizes.len() as i64, DAYS);
+    println!("bytes kept, by day: {sizes:?}");
     let (third, most) = (sizes[2], *sizes.iter().max().unwrap());
     assert!(third > 0 && most <= third + third / 10, "bytes kept, by day: {sizes:?}");
 
-    let views = apply(commits.iter());
+    let (views, corrections) = apply(commits.iter());
+    // A late contact arrives in ten rolling windows and gives up in an eleventh, all of them told before.
+    assert_eq!(corrections["queue_interval"], DAYS);
+    assert_eq!(corrections["queue_rolling"], DAYS * 11);
     let interval = &views["queue_interval"];
     let arrivals = total(&views, "queue_interval", "arrivals");
     assert_eq!(arrivals, sent, "those inside the lateness among them");
     let last = |row: &Vec<Value>| row.last() == Some(&Value::from("final"));
     assert!(interval.values().chain(views["queue_rolling"].values()).all(last));
-    // Other views count what they miss as well: of these it is the interval that the contact came and gave up in.
-    let of_intervals = |row: &&Vec<Value>| row[0] == Value::from("queue_interval");
-    let late: Vec<&Vec<Value>> = views["late_elements"].values().filter(of_intervals).collect();
-    assert_eq!(late.len() as i64, DAYS, "one window a day was missed: {late:?}");
-    assert!(late.iter().all(|row| row[4] == Value::Int(2)), "arrival and abandonment: {late:?}");
+    let late = |view: &str, each: i64| {
+        let of_view = |row: &&Vec<Value>| row[0] == Value::from(view);
+        let late: Vec<_> = views["late_elements"].values().filter(of_view).collect();
+        let counted = late.iter().map(|row| int(&row[4])).sum::<i64>();
+        assert_eq!(counted, DAYS * each, "{view} misses that many a day: {late:?}");
+        late.len() as i64
+    };
+    // What is four hours late is missed once, arrival and abandonment, by its interval; and by its rolling windows.
+    assert_eq!(late("queue_interval", 2), DAYS);
+    assert_eq!(late("queue_rolling", 20), DAYS * 11);
     let bursts = bursts.lock().unwrap();
     // What is four hours late joins a burst that is still going on.
     assert_eq!(bursts.values().map(|(count, _)| count).sum::<i64>(), sent + DAYS);

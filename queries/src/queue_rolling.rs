@@ -3,6 +3,7 @@
 //! in   measures (Queue, (event time, Measures))
 //! out  queue_rolling   one row per queue and window that holds anything, when the watermark passes its end; corrected
 //!                      until final
+//! side late_elements   what came for windows that are final
 
 use highwater_dataflow::Table;
 use highwater_dataflow::view::{Column, Row, Value, View, ViewRow};

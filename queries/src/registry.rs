@@ -41,8 +41,10 @@ pub struct Shared<'s> {
     pub rules: Table<'s, (Name, Point<RuleUpdate>)>,
     /// `(kind of event, slot with the lag of its promptest event)`.
     pub feeds: Table<'s, (Name, Point<i64>)>,
-    /// What came for windows that are final.
-    pub late: Table<'s, LateElements>,
+    /// What came for windows that are final, but for those of `rolling`.
+    late: Table<'s, LateElements>,
+    /// The rolling windows and what came too late for them; built on first use, for there are many.
+    rolling: OnceCell<(Table<'s, QueueRolling>, Table<'s, LateElements>)>,
     /// Where arrivals surge; built on first use.
     surges: OnceCell<Surges<'s>>,
     /// What is said of every queue's day, and its rows with what the queue promises; built on first use.
@@ -51,6 +53,20 @@ pub struct Shared<'s> {
 }
 
 impl<'s> Shared<'s> {
+    /// The rows of `queue_rolling`, and what came for those that are final.
+    fn rolling(&self, settings: &Settings) -> (Table<'s, QueueRolling>, Table<'s, LateElements>) {
+        let build = || {
+            let (rows, late) = queue_rolling::queue_rolling(&self.measured, settings);
+            (rows, late_elements(QueueRolling::VIEW.name, named(late)))
+        };
+        self.rolling.get_or_init(build).clone()
+    }
+
+    /// What came for windows that are final, of whichever view.
+    fn late(&self, settings: &Settings) -> Table<'s, LateElements> {
+        self.late.clone().concat(self.rolling(settings).1)
+    }
+
     /// What is said of every queue's day.
     pub fn day(&self, settings: &Settings) -> Table<'s, Spoken> {
         let build = || {
@@ -91,8 +107,8 @@ pub struct Rule {
 
 #[rustfmt::skip]
 pub const QUERIES: &[Query] = &[
-    Query { name: "queue_interval", views: &[QueueInterval::VIEW, LateElements::VIEW], publish: |g, s, _| { g.publish(s.intervals.clone()); g.publish(s.late.clone()); } },
-    Query { name: "queue_rolling", views: &[QueueRolling::VIEW], publish: |g, s, o| g.publish(queue_rolling::queue_rolling(&s.measured, o).0) },
+    Query { name: "queue_interval", views: &[QueueInterval::VIEW], publish: |g, s, _| g.publish(s.intervals.clone()) },
+    Query { name: "queue_rolling", views: &[QueueRolling::VIEW], publish: |g, s, o| g.publish(s.rolling(o).0) },
     Query { name: "queue_now", views: &[QueueNow::VIEW], publish: |g, s, o| g.publish(queue_now::queue_now(&s.input, s.outcomes.clone(), s.intervals.clone(), o)) },
     Query { name: "queue_reconciliation", views: &[QueueReconciliation::VIEW], publish: |g, s, _| g.publish(s.reconciliation.clone()) },
     Query { name: "contact_record", views: &[ContactRecord::VIEW], publish: |g, s, _| g.publish(contact_record::contact_record(&s.input)) },
@@ -108,7 +124,7 @@ pub const QUERIES: &[Query] = &[
     Query { name: "dead_letters", views: &[Rejected::VIEW], publish: |g, s, _| g.publish(s.input.rejected()) },
     Query { name: "source_lag", views: &[SourceLag::VIEW], publish: |g, s, _| g.publish(s.lag.clone()) },
     Query { name: "rules", views: &[InForce::VIEW], publish: |g, s, o| g.publish(rules::rules(s, o)) },
-    Query { name: "late_events", views: &[LateEvent::VIEW, DuplicateCount::VIEW], publish: |g, s, _| late_events::publish(g, &s.input) },
+    Query { name: "late_events", views: &[LateEvent::VIEW, LateElements::VIEW, DuplicateCount::VIEW], publish: |g, s, o| { late_events::publish(g, &s.input); g.publish(s.late(o)); } },
 ];
 
 #[rustfmt::skip]
@@ -161,6 +177,7 @@ pub fn build_only(
         reconciliation,
         lag,
         late: late.concat(missed).concat(behind),
+        rolling: OnceCell::new(),
         rules: input.rule_updates(),
         feeds: feeds::feeds(&input),
         input,

@@ -138,7 +138,9 @@ impl Oracle {
         put(&mut views, "source_lag", lags);
         put(&mut views, "late_elements", late);
         put(&mut views, "contact_record", contact_record::rows(known));
-        put(&mut views, "queue_rolling", self.rolling.rows(known, &told, before, watermark));
+        let (rolling, late) = self.rolling.rows(known, &told, before, watermark);
+        put(&mut views, "queue_rolling", rolling);
+        put(&mut views, "late_elements", late);
         let surges = volume_surge::alarms(known, &outcomes, watermark, &self.settings);
         self.days.follow(known, &outcomes, &surges, watermark);
         put(&mut views, "reforecast", self.days.rows(known));

@@ -26,16 +26,17 @@ impl Rolling {
         }
     }
 
+    /// The rows, and those of `late_elements`.
     pub(crate) fn rows(
         &mut self,
         known: &[Envelope],
         told: &[Telling],
         before: EventTime,
         now: EventTime,
-    ) -> Vec<Row> {
+    ) -> (Vec<Row>, Vec<Row>) {
         let mut elements = attributed(known, told, self.attribution);
         elements.extend(self.spent.elements(known, told, now));
-        let (held, _) = self.windows.hold(&elements, before, now);
+        let (held, late) = self.windows.hold(&elements, before, now);
         let mut rows = Vec::new();
         for ((queue, start), held) in held {
             let status = self.windows.status(start, now);
@@ -48,6 +49,15 @@ impl Rolling {
             row.push(Value::Text(status.into()));
             rows.push(row);
         }
-        rows
+        let late = late.into_iter().map(|((queue, start), n)| {
+            vec![
+                Value::Text("queue_rolling".into()),
+                Value::Text(queue.0),
+                Value::Int(start),
+                Value::Int(start + self.windows.size),
+                Value::Int(n),
+            ]
+        });
+        (rows, late.collect())
     }
 }
