@@ -46,8 +46,8 @@ fn entry(at: i64, seq: u64) -> Entry {
     Entry::Event(Envelope { seq, key: EventKey(u128::from(seq)), at, event })
 }
 
-/// An epoch per hour up to the last day's `until` o'clock, and `late` contacts in an epoch of their own.
-fn epochs(arrivals: &[i64], until: i64, late: &[i64]) -> Vec<Epoch> {
+/// An epoch per hour up to `until` o'clock of the last of `days`, and `late` contacts in an epoch of their own.
+fn epochs(arrivals: &[i64], days: i64, until: i64, late: &[i64]) -> Vec<Epoch> {
     let mut epochs = Vec::new();
     let mut seq = 0;
     let mut entries = |from: i64, to: i64| -> Vec<Entry> {
@@ -59,7 +59,7 @@ fn epochs(arrivals: &[i64], until: i64, late: &[i64]) -> Vec<Epoch> {
             })
             .collect()
     };
-    let hours = (DAYS - 1) * 24 + until;
+    let hours = (days - 1) * 24 + until;
     for hour in 0..hours {
         let (from, bound) = (FIRST + hour * HOUR, FIRST + (hour + 1) * HOUR);
         let signals = vec![Signal::Bound { partition: 0, bound }];
@@ -102,7 +102,7 @@ fn base(days: &[Vec<f64>], day: usize) -> Option<Vec<f64>> {
 #[test]
 fn a_day_with_a_past_is_forecast_as_the_functions_say() {
     let arrivals = arrivals();
-    let views = views(&epochs(&arrivals, 23, &[]));
+    let views = views(&epochs(&arrivals, DAYS, 23, &[]));
     let days: Vec<Vec<f64>> = (0..DAYS).map(|day| counts(&arrivals, day)).collect();
     let last = DAYS as usize - 1;
     let past: Vec<Past> = (0..last)
@@ -142,9 +142,11 @@ fn a_day_with_a_past_is_forecast_as_the_functions_say() {
 #[test]
 fn late_contacts_correct_the_accuracy_and_leave_what_was_issued() {
     let arrivals = arrivals();
-    let eleven = FIRST + (DAYS - 1) * DAY + 11 * HOUR + 60_000;
-    let before = views(&epochs(&arrivals, 13, &[]));
-    let after = views(&epochs(&arrivals, 13, &[eleven; 7]));
+    // Enough to have a few forecasts.
+    let days = 17;
+    let eleven = FIRST + (days - 1) * DAY + 11 * HOUR + 60_000;
+    let before = views(&epochs(&arrivals, days, 13, &[]));
+    let after = views(&epochs(&arrivals, days, 13, &[eleven; 7]));
     assert_eq!(before["forecast_refresh"], after["forecast_refresh"]);
     assert_eq!(before["reforecast"], after["reforecast"], "as of the latest refresh");
     let actual = |views: &BTreeMap<&str, Vec<Row>>, cut: i64| {
