@@ -117,7 +117,7 @@ impl Retention {
         let mut frames = 0_usize;
         while scan.at().epoch < goal.epoch {
             let frame = scan.next_frame()?.context("the journal ends before its segments do")?;
-            base.fold(frame.envelopes, &frame.signals);
+            base.fold(frame.envelopes, &frame.signals, &self.settings);
             frames += 1;
             if frames.is_multiple_of(FOLD) {
                 base.compact(&self.settings);

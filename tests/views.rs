@@ -288,7 +288,7 @@ fn a_base_says_what_the_journal_before_it_said() {
                 Entry::Event(envelope) => Some(envelope.clone()),
                 Entry::Rejected(_) | Entry::Receipt(_) => None,
             });
-            base.fold(events, &epoch.signals);
+            base.fold(events, &epoch.signals, &settings);
         }
         base.compact(&settings);
         let base = Base::decode(&base.encode()).unwrap();

@@ -73,7 +73,7 @@ fn admission(entry: &Entry) -> Admission {
 }
 
 /// Reference data is valid whenever it comes: schedules are published weeks ahead, profiles stay for years.
-fn is_reference(event: &Event) -> bool {
+pub(crate) fn is_reference(event: &Event) -> bool {
     matches!(
         event,
         Event::AgentProfile(_)

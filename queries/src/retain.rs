@@ -18,7 +18,7 @@ use highwater_model::{Envelope, Event, EventKey, decode, encode};
 
 use crate::aht_spike;
 use crate::contacts::LOST_AFTER;
-use crate::input::Entry;
+use crate::input::{Entry, is_reference};
 use crate::settings::Settings;
 
 /// A kind of event, as far as retention tells them apart.
@@ -82,8 +82,19 @@ pub struct Base {
 
 impl Base {
     /// Takes in a frame: what the journal held after everything that was taken in before.
-    pub fn fold(&mut self, events: impl IntoIterator<Item = Envelope>, signals: &[Signal]) {
-        self.events.extend(events.into_iter().map(|envelope| (envelope.seq, envelope)));
+    ///
+    /// What came behind the correction horizon had no effect then and stays out: the base is one epoch, before which
+    /// there is no watermark to turn it away by.
+    pub fn fold(
+        &mut self,
+        events: impl IntoIterator<Item = Envelope>,
+        signals: &[Signal],
+        settings: &Settings,
+    ) {
+        let oldest = self.progress.watermark().saturating_sub(settings.correction());
+        let counted = |event: &Envelope| is_reference(&event.event) || oldest <= event.at;
+        let events = events.into_iter().filter(counted);
+        self.events.extend(events.map(|envelope| (envelope.seq, envelope)));
         for signal in signals {
             self.progress.apply(*signal);
         }
@@ -316,10 +327,11 @@ mod tests {
         let now = 1_000 * DAY;
         let mut base = Base::default();
         let states = [state(1, "a", now - 300 * DAY), state(2, "a", now - 200 * DAY)];
-        base.fold(states, &[]);
+        base.fold(states, &[], &settings);
         base.fold(
             [state(3, "b", now - 300 * DAY), state(4, "b", now - HOUR), state(5, "b", now)],
             &[Signal::Bound { partition: 1, bound: now }],
+            &settings,
         );
         base.compact(&settings);
         assert_eq!(seqs(&base), [2, 3, 4, 5], "the last of before, and everything within reach");
@@ -339,9 +351,24 @@ mod tests {
                 arrival(5, "new", now - HOUR),
             ],
             &[Signal::Bound { partition: 1, bound: now }],
+            &settings,
         );
         base.compact(&settings);
         assert_eq!(seqs(&base), [2, 5]);
+    }
+
+    /// Judged by the watermark before its frame, as at the door.
+    #[test]
+    fn what_was_turned_away_stays_out() {
+        let settings = Settings::default();
+        let (now, correction) = (1_000 * DAY, settings.correction());
+        let bound = |bound| [Signal::Bound { partition: 1, bound }];
+        let mut base = Base::default();
+        base.fold([arrival(1, "first", now - 2 * correction)], &bound(now), &settings);
+        let too_late = complete(2, "first", now - correction - 1);
+        let in_time = arrival(3, "second", now - correction);
+        base.fold([too_late, in_time], &bound(now + correction), &settings);
+        assert_eq!(seqs(&base), [1, 3]);
     }
 
     #[test]
@@ -353,7 +380,11 @@ mod tests {
             Signal::Bound { partition: 2, bound: 99 },
             Signal::Clock { bound: 50 },
         ];
-        base.fold([state(3, "a", 5), arrival(9, "line\nbreak", 6)], &signals);
+        base.fold(
+            [state(3, "a", 5), arrival(9, "quoted \" \\n, \u{2028} not broken", 6)],
+            &signals,
+            &Settings::default(),
+        );
         let again = Base::decode(&base.encode()).unwrap();
         assert_eq!(again.events, base.events);
         assert_eq!(again.input(), base.input());
