@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn a_history_is_made_of_whole_periods() {
         let of = |correction_s, aht_history_s| {
-            history(&Settings { correction_s, aht_history_s, ..Settings::default() })
+            history(&Settings { aht_history_s, correction_s, ..Settings::default() })
         };
         assert_eq!(of(86_400, None), (86_400_000, 3_600_000));
         assert_eq!(of(1_999, None), (1_800_000, 300_000));

@@ -10,9 +10,10 @@ pub(crate) fn rows(days: &Days) -> Vec<Row> {
     for (name, queue) in days.queues() {
         for refresh in &queue.refreshes {
             let (stamp, second) = (stamp(refresh.at), refresh.at.rem_euclid(60_000) / 1000);
-            let (surge, trigger) = match refresh.surge {
-                true => ("-surge", "volume_surge".to_owned()),
-                false => ("", format!("scheduled_{minutes}min")),
+            let (surge, trigger) = if refresh.surge {
+                ("-surge", "volume_surge".to_owned())
+            } else {
+                ("", format!("scheduled_{minutes}min"))
             };
             let version = match refresh.at % 60_000 {
                 0 => format!("intraday-{stamp}"),
