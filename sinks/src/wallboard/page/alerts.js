@@ -69,10 +69,9 @@ export class Alerts {
     const members = list(alert.members);
     const names = members.slice(0, MEMBERS_MAX).join(', ') + (members.length > MEMBERS_MAX ? ` and ${members.length - MEMBERS_MAX} more` : '');
     put(node.facts, `${count(alert.value)}, limit ${count(alert.threshold)}${names ? `: ${names}` : ''}`);
-    const causes = list(alert.causes);
-    const records = causes.length > 0 ? `, journal record${causes.length > 1 ? 's' : ''} ${causes.slice(0, 3).join(', ')}${causes.length > 3 ? '…' : ''}` : '';
-    put(node.why, status === 'retracted' ? `Never was true: a late event showed it${records}.` : '');
-    node.why.hidden = status !== 'retracted';
+    const why = reason(alert);
+    put(node.why, why);
+    node.why.hidden = why === '';
     this.tickOne(node);
   }
 
@@ -85,4 +84,13 @@ export class Alerts {
     if (alert.status === 'open') put(when, `since ${clock(alert.from_ms)}, for ${duration(now - alert.from_ms)}`);
     else put(when, isTime(alert.to_ms) ? `${minute(alert.from_ms)} to ${minute(alert.to_ms)}` : minute(alert.from_ms));
   }
+}
+
+// Why it ended or was taken back, where the condition's own end is not why, and which records showed it.
+function reason({ status, reason, latest_causes: causes }) {
+  if (reason?.startsWith('merged into ')) return 'Part of another alert of the same scope, which goes on.';
+  const shown = list(causes ?? '');
+  const records = shown.length > 0 ? `, journal record${shown.length > 1 ? 's' : ''} ${shown.slice(0, 3).join(', ')}${shown.length > 3 ? '…' : ''}` : '';
+  if (status === 'retracted') return `Never was true: a late event showed it${records}.`;
+  return reason ? `Ended because: ${reason}.` : '';
 }
