@@ -115,6 +115,7 @@ pub fn queue_now<'s>(
             .map(|(queue, n)| (queue, n as i64))
     };
     let later = i64::from(Closed::from(settings.closed) == Closed::Right);
+    let counted = intervals.clone().map(|row| row.queue);
     let present = intervals
         .map(|row| (row.queue, (row.window, row.measures)))
         .while_active("present interval", move |(_, (window, _))| {
@@ -123,10 +124,9 @@ pub fn queue_now<'s>(
     let seen = outcomes.clone().map(|(queue, _)| queue);
     let updated = updates.clone().map(|(queue, _)| queue);
     let profiled = profiles.clone().map(|(queue, _)| queue);
-    let counting = present.clone().map(|(queue, _)| queue);
     seen.concat(updated)
         .concat(profiled)
-        .concat(counting)
+        .concat(counted)
         .distinct()
         .map(|queue| (queue, ()))
         .lookup("queue profile", profiles, |queue, (), profile| (queue.clone(), profile.cloned()))

@@ -43,6 +43,11 @@ pub(crate) fn rows(
         now.waiting += i64::from(*outcome == Outcome::Waiting);
         now.in_progress += i64::from(*outcome == Outcome::InProgress);
     }
+    // A queue whose agents were busy for it was heard of, whether anybody called or not.
+    let counted: Vec<QueueId> = intervals.iter().map(name).collect();
+    for queue in &counted {
+        queues.entry(queue).or_default();
+    }
     for (queue, row) in &present {
         queues.entry(queue).or_default().interval = Some(row);
     }
