@@ -81,13 +81,14 @@ impl Timed<QueueId, Heard> for Desk {
             errors_before: BTreeMap::new(),
         };
         let surges = desk.learn();
-        // An input that has ended says nothing about what follows it.
-        let wake =
-            if watermark == BEGINNING || watermark == FOREVER || desk.state.heard_to.is_none() {
-                FOREVER
-            } else {
-                desk.advance(watermark - self.right, &surges)
-            };
+        let wake = match watermark {
+            _ if desk.state.heard_to.is_none() => FOREVER,
+            // An input that has ended says nothing about what follows it.
+            FOREVER => FOREVER,
+            // There is no time yet: at its first instant, whether more is heard by then or not.
+            BEGINNING => BEGINNING + 1,
+            _ => desk.advance(watermark - self.right, &surges),
+        };
         desk.tell();
         wake
     }
