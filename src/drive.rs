@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use highwater_dataflow::{Clock, EventTime, Millis, PartitionId};
+use highwater_dataflow::{Clock, Epoch, EventTime, Millis, PartitionId};
 use highwater_ingest::intake::{Delivery, Intake};
 use highwater_ingest::journal::{JournalWriter, Refused};
 use highwater_ingest::source::{Next, Polled, Source};
 use tracing::{debug, warn};
 
+use crate::engine::Engine;
 use crate::heard::{Heard, Note};
 use crate::stop::Stop;
 
@@ -32,6 +33,22 @@ pub(crate) struct Road {
     pub(crate) stop: Stop,
     /// How long a live source must have had nothing to be idle.
     pub(crate) idle_after: Duration,
+    /// The newest epoch that was answered.
+    pub(crate) answered: Arc<dyn Fn() -> Epoch + Send + Sync>,
+}
+
+impl Road {
+    /// The road to `engine`.
+    pub(crate) fn to(engine: &Engine, clock: &Arc<dyn Clock>, idle_after: Duration) -> Road {
+        Road {
+            writer: engine.writer.clone(),
+            clock: clock.clone(),
+            heard: Arc::new(Heard::new(clock.clone())),
+            stop: Stop::default(),
+            idle_after,
+            answered: engine.answered(),
+        }
+    }
 }
 
 /// The event time that one delivery may span, ms: what is read at full speed closes its windows hour by hour, and no
@@ -61,8 +78,7 @@ pub(crate) fn drive(
 ) -> Result<Driven> {
     let mut silence = Silence::new(partitions, silence_counts, road);
     let mut failures = 0;
-    // Until the source has once had nothing more for us, it tells its past.
-    let mut live = false;
+    let mut past = Past::Telling(0);
     while !road.stop.said() {
         let now = road.clock.now_ms();
         let mut items = Vec::new();
@@ -93,12 +109,12 @@ pub(crate) fn drive(
         if !items.is_empty() {
             let now = road.clock.instant();
             silence.spoke(partition, now);
-            let received = live.then_some(now);
+            let received = past.is_answered(road).then_some(now);
             let partition = partitions[partition];
             for items in pieces(items) {
-                if !deliver(Delivery { partition, items, received, received_at }, road)? {
-                    return Ok(Driven::Stopped);
-                }
+                let delivery = Delivery { partition, items, received, received_at };
+                let Some(epoch) = deliver(delivery, road)? else { return Ok(Driven::Stopped) };
+                past.told(epoch);
                 delivered(road)?;
             }
         }
@@ -106,7 +122,7 @@ pub(crate) fn drive(
             Next::Ready => {}
             Next::Done => return Ok(Driven::Done),
             Next::At(at) => {
-                live = true;
+                past.ends();
                 silence.declare(road);
                 let ms = u64::try_from(at - now).unwrap_or(0);
                 road.stop.wait(Duration::from_millis(ms));
@@ -144,24 +160,57 @@ pub(crate) fn end(partitions: &[PartitionId], road: &Road) -> Result<()> {
     Ok(())
 }
 
-/// Waits until a delivery is durable; false when we are told to stop before it is.
-fn deliver(mut delivery: Delivery, road: &Road) -> Result<bool> {
+/// Waits until a delivery is durable, and says its epoch; `None` when we are told to stop before it is.
+fn deliver(mut delivery: Delivery, road: &Road) -> Result<Option<Epoch>> {
     let note = Note::of(&delivery);
     loop {
         match road.writer.append(delivery) {
-            Ok(_) => {
+            Ok(appended) => {
                 road.heard.note(&note);
-                return Ok(true);
+                return Ok(Some(appended.epoch));
             }
             Err(Refused { refusal, delivery: again }) => {
                 let Some(wait) = refusal.retry_after() else { bail!(refusal) };
                 debug!(%refusal, "source held back");
                 if road.stop.wait(wait) {
-                    return Ok(false);
+                    return Ok(None);
                 }
                 delivery = again;
             }
         }
+    }
+}
+
+/// The past that a source begins with: what it tells until it has once had nothing more for us.
+///
+/// Neither it nor what waits behind it is late by our doing, so that neither counts as latency.
+#[derive(Clone, Copy)]
+enum Past {
+    /// Up to this epoch by now.
+    Telling(Epoch),
+    /// It ended with this epoch.
+    Told(Epoch),
+    Answered,
+}
+
+impl Past {
+    fn told(&mut self, epoch: Epoch) {
+        if let Past::Telling(last) = self {
+            *last = epoch;
+        }
+    }
+
+    fn ends(&mut self) {
+        if let Past::Telling(last) = *self {
+            *self = Past::Told(last);
+        }
+    }
+
+    fn is_answered(&mut self, road: &Road) -> bool {
+        if matches!(*self, Past::Told(last) if (road.answered)() >= last) {
+            *self = Past::Answered;
+        }
+        matches!(self, Past::Answered)
     }
 }
 

@@ -106,6 +106,7 @@ fn rig() -> Rig {
             heard,
             stop: Stop::default(),
             idle_after: Duration::from_secs(3),
+            answered: Arc::new(|| Epoch::MAX),
         },
         follower,
         partitions,
@@ -170,19 +171,25 @@ fn a_live_source_is_idle_when_it_was_asked_at_its_head_and_not_while_it_fails() 
     assert_eq!(idle(silent), 2, "both of its partitions");
 }
 
-/// What a source tells of the time before it was asked is no latency of ours.
+/// What a source tells of the time before it was asked is no latency of ours, and neither is what waits behind it.
 #[test]
-fn history_is_not_stamped() {
-    let mut rig = rig();
-    rig.drive(vec![Step::Events(0, vec![1_000]), Step::Nothing, Step::Events(0, vec![2_000])])
-        .unwrap();
-    let stamped = |frame: &Committed| !frame.stamps.received.is_empty();
-    let frames = rig.journaled();
-    let told: Vec<(EventTime, bool)> = frames
-        .iter()
-        .flat_map(|frame| frame.envelopes.iter().map(move |it| (it.at, stamped(frame))))
-        .collect();
-    assert_eq!(told, [(1_000, false), (2_000, true)]);
+fn history_and_what_waits_behind_it_are_not_stamped() {
+    let told = |answered: fn() -> Epoch| {
+        let mut rig = rig();
+        rig.road.answered = Arc::new(answered);
+        let history = vec![Step::Events(0, vec![1_000]), Step::Nothing];
+        let steps = history.into_iter().chain([Step::Events(0, vec![2_000])]);
+        rig.drive(steps.collect()).unwrap();
+        let stamped = |frame: &Committed| !frame.stamps.received.is_empty();
+        let frames = rig.journaled();
+        let events = |frame: &Committed| {
+            let stamped = stamped(frame);
+            frame.envelopes.iter().map(|it| (it.at, stamped)).collect::<Vec<_>>()
+        };
+        frames.iter().flat_map(events).collect::<Vec<(EventTime, bool)>>()
+    };
+    assert_eq!(told(|| Epoch::MAX), [(1_000, false), (2_000, true)]);
+    assert_eq!(told(|| 0), [(1_000, false), (2_000, false)], "not answered yet");
 }
 
 /// Whatever the source: fields and values that nobody knows are counted, and receipts tell how late what came was.

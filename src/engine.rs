@@ -54,6 +54,36 @@ pub(crate) struct Parts {
     pub(crate) latency: Arc<Latency>,
 }
 
+impl Parts {
+    /// Of an engine for recorded input: every query, told to nobody but the views, and no restart goes on from it.
+    pub(crate) fn recorded(
+        journal_dir: PathBuf,
+        views: impl Into<PathBuf>,
+        workers: u16,
+        clock: Arc<dyn Clock>,
+    ) -> Parts {
+        Parts {
+            belongs: Belongs::default(),
+            journal_dir,
+            journal: JournalOptions::default(),
+            dataflow: highwater_dataflow::Options {
+                workers: workers.into(),
+                ..highwater_dataflow::Options::default()
+            },
+            settings: Settings::default(),
+            only: Vec::new(),
+            sinks: highwater_sinks::Config::at(views),
+            changelog: None,
+            channels: Vec::new(),
+            listeners: Vec::new(),
+            disk: real_disk,
+            checkpoints: None,
+            clock,
+            latency: Arc::new(Latency::default()),
+        }
+    }
+}
+
 /// The disk as it is.
 pub(crate) fn real_disk() -> Box<dyn Disk> {
     Box::new(RealDisk)
@@ -243,6 +273,15 @@ impl Engine {
             sink,
             leave,
             watch,
+        })
+    }
+
+    /// Says the newest epoch whose answers are out: committed to the views, or computed where another process has them.
+    pub(crate) fn answered(&self) -> Arc<dyn Fn() -> Epoch + Send + Sync> {
+        let (control, fed) = (self.control.clone(), self.fed.clone());
+        Arc::new(move || match &control {
+            Some(control) => control.status().epoch.unwrap_or(0),
+            None => fed.reached(),
         })
     }
 

@@ -24,7 +24,7 @@ use crate::cluster;
 use crate::drive::Road;
 use crate::engine::{self, Engine, Parts};
 use crate::gauges::Gauges;
-use crate::heard::{Door, Heard};
+use crate::heard::Door;
 use crate::plan::{Plan, journal_in};
 use crate::read::authorize;
 use crate::stop::Stop;
@@ -108,14 +108,8 @@ pub(crate) fn run_watched(
     let engine = engine?;
 
     info!(resumed = engine.resumed.is_some(), "engine started");
-    let heard = Arc::new(Heard::new(clock.clone()));
-    let road = Road {
-        writer: engine.writer.clone(),
-        clock: clock.clone(),
-        heard: heard.clone(),
-        stop: Stop::default(),
-        idle_after,
-    };
+    let road = Road::to(&engine, &clock, idle_after);
+    let heard = road.heard.clone();
     let counters = Arc::new(HttpCounters::default());
     let gauges = Arc::new(Gauges {
         clock: clock.clone(),

@@ -17,14 +17,11 @@ use serde::Serialize;
 
 use super::args::Replay;
 use super::process;
-use crate::belongs::Belongs;
 use crate::clock::WallClock;
 use crate::commands::{print, replay as product};
 use crate::drive::Road;
 use crate::engine::{self, Engine, Parts};
 use crate::feed::batch;
-use crate::heard::Heard;
-use crate::stop::Stop;
 
 /// How far a file's events may be out of order without being late, ms: as in `highwater replay`.
 const DISORDER_MS: i64 = 5_000;
@@ -168,29 +165,9 @@ fn whole(args: &Replay, scratch: &Path) -> Result<u64> {
     let clock: Arc<dyn Clock> = Arc::new(WallClock);
     let journal_dir = scratch.join("journal");
     std::fs::create_dir_all(&journal_dir).context("cannot make a temporary directory")?;
-    let engine = Engine::start(Parts {
-        belongs: Belongs::default(),
-        journal_dir,
-        journal: JournalOptions::default(),
-        dataflow: options(args.workers),
-        settings: Settings::default(),
-        only: Vec::new(),
-        sinks: highwater_sinks::Config::at(scratch.join("views.sqlite")),
-        changelog: None,
-        channels: Vec::new(),
-        listeners: Vec::new(),
-        disk: engine::real_disk,
-        checkpoints: None,
-        clock: clock.clone(),
-        latency: Arc::new(Latency::default()),
-    })?;
-    let road = Road {
-        writer: engine.writer.clone(),
-        clock: clock.clone(),
-        heard: Arc::new(Heard::new(clock)),
-        stop: Stop::default(),
-        idle_after: JournalOptions::default().idle_after,
-    };
+    let views = scratch.join("views.sqlite");
+    let engine = Engine::start(Parts::recorded(journal_dir, views, args.workers, clock.clone()))?;
+    let road = Road::to(&engine, &clock, JournalOptions::default().idle_after);
     let fed = engine.fed.clone();
     let played = product::play_file(&args.input, &road);
     engine.finish()?;

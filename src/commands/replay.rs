@@ -7,7 +7,6 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use highwater_dataflow::latency::Latency;
 use highwater_dataflow::{Clock, PartitionId};
 use highwater_ingest::journal::Options as JournalOptions;
 use highwater_ingest::{anonymous_bank, file};
@@ -17,7 +16,6 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use rusqlite::{Connection, OpenFlags};
 
 use super::{print, stretch};
-use crate::belongs::Belongs;
 use crate::cli::{Closed, Recorded, Replay};
 use crate::clock::WallClock;
 use crate::drive::{self, Driven, Road};
@@ -59,31 +57,12 @@ pub(crate) fn replay(replay: Replay) -> Result<()> {
         .with_context(|| format!("cannot make {}", journal_dir.display()))?;
 
     let engine = Engine::start(Parts {
-        belongs: Belongs::default(),
-        journal_dir,
-        journal: JournalOptions::default(),
-        dataflow: highwater_dataflow::Options {
-            workers: replay.workers.into(),
-            ..highwater_dataflow::Options::default()
-        },
         settings,
         only: replay.queries.clone(),
-        sinks: highwater_sinks::Config::at(&replay.views),
         changelog: replay.changelog.map(|path| ChangelogConfig { path }),
-        channels: Vec::new(),
-        listeners: Vec::new(),
-        disk: engine::real_disk,
-        checkpoints: None,
-        clock: clock.clone(),
-        latency: Arc::new(Latency::default()),
+        ..Parts::recorded(journal_dir, &replay.views, replay.workers, clock.clone())
     })?;
-    let road = Road {
-        writer: engine.writer.clone(),
-        clock: clock.clone(),
-        heard: Arc::new(Heard::new(clock.clone())),
-        stop: Stop::default(),
-        idle_after: JournalOptions::default().idle_after,
-    };
+    let road = Road::to(&engine, &clock, JournalOptions::default().idle_after);
     let fed = engine.fed.clone();
     road.stop.on_interrupt();
     let meter = Meter::start(fed.clone(), road.heard.clone());
