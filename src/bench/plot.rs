@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use super::report::{Line, Report};
+use crate::commands::latency::time;
 
 const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 380.0;
@@ -79,7 +80,7 @@ fn svg(lines: &[&Line]) -> String {
     let mut power = low;
     while power <= high {
         let y = y(10f64.powf(power));
-        let name = super::report::time(10f64.powf(power) as u64);
+        let name = time(10f64.powf(power) as u64);
         let right = WIDTH - RIGHT;
         let _ = writeln!(
             svg,

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::feed::Shot;
 use super::join::{Held, Joined, STEPS, Stage, Way, histogram_of};
+use crate::commands::latency::time;
 
 /// Percentiles that tables show.
 const SHOWN: [f64; 4] = [50.0, 90.0, 99.0, 99.9];
@@ -369,19 +370,6 @@ pub(super) fn hgrm(histogram: &Histogram<u64>) -> String {
     let _ =
         writeln!(text, "#[Buckets = {:>12}, SubBuckets     = {:>12}]", histogram.buckets(), 2048);
     text
-}
-
-/// Three significant digits or so, with a unit.
-pub(super) fn time(us: u64) -> String {
-    let us = us as f64;
-    match us {
-        ..1_000.0 => format!("{us:.0} us"),
-        ..10_000.0 => format!("{:.2} ms", us / 1e3),
-        ..100_000.0 => format!("{:.1} ms", us / 1e3),
-        ..1_000_000.0 => format!("{:.0} ms", us / 1e3),
-        ..100_000_000.0 => format!("{:.2} s", us / 1e6),
-        _ => format!("{:.0} s", us / 1e6),
-    }
 }
 
 #[cfg(test)]

@@ -68,8 +68,8 @@ fn table(lines: &[Line]) -> String {
     text
 }
 
-/// Three significant digits or so, with a unit.
-fn time(us: u64) -> String {
+/// Microseconds in three significant digits or so, with a unit.
+pub(crate) fn time(us: u64) -> String {
     let us = us as f64;
     match us {
         ..1_000.0 => format!("{us:.0} us"),
