@@ -61,6 +61,8 @@ pub(crate) struct Cluster {
     pub(crate) listen: Option<String>,
     /// The environment variable with the cluster's secret.
     pub(crate) secret_env: String,
+    /// Encrypts what processes tell each other; needed to reach other machines.
+    pub(crate) tls: Option<ClusterTls>,
     /// Let other machines be reached without encryption: only on a network that nobody else is on.
     pub(crate) insecure: bool,
     /// Where readers reach this process; the host of its line in `hosts` with the port of `http.listen`.
@@ -81,6 +83,7 @@ impl Default for Cluster {
             hosts: None,
             listen: None,
             secret_env: "HIGHWATER_CLUSTER_SECRET".to_owned(),
+            tls: None,
             insecure: false,
             url: None,
             silence_s: 10,
@@ -88,6 +91,21 @@ impl Default for Cluster {
             adopt: Vec::new(),
         }
     }
+}
+
+/// `[cluster.tls]`: every process shows a certificate and asks for one, all of the same authority. PEM files; they are
+/// read at every start.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ClusterTls {
+    /// The certificate of this process, and what leads from it to the authority.
+    pub(crate) certificate: PathBuf,
+    /// Its private key. A systemd credential with the name of this file comes first.
+    pub(crate) key: PathBuf,
+    /// The authority that has signed the certificates of all processes, and of nobody else.
+    pub(crate) ca: PathBuf,
+    /// The name in the certificate of every process; unless given, each has the host of its line in `hosts`.
+    pub(crate) name: Option<String>,
 }
 
 /// `[journal]`.

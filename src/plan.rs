@@ -274,7 +274,8 @@ impl fmt::Display for Plan {
                 &format!("process {process} of {processes}, listening on {}", cluster.listen),
             )?;
             for (other, host) in cluster.hosts.iter().enumerate().filter(|(it, _)| *it != process) {
-                line(f, "", &format!("process {other} at {host}"))?;
+                let how = cluster.protection(other);
+                line(f, "", &format!("process {other} at {host}, {how}"))?;
             }
         }
         for dir in &self.adopt {

@@ -5,9 +5,11 @@
 //! ```
 
 mod center;
+pub(crate) mod certificates;
 mod faults;
 mod node;
 mod proxy;
 mod rescale;
 mod strangers;
+mod tls;
 mod together;

@@ -1,17 +1,34 @@
 //! The deployment examples: they parse, agree with each other, and the program understands their command lines.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::cluster::certificates::{Authority, NOW};
 use crate::tidy::{read, root};
 
 fn deploy(name: &str) -> PathBuf {
     root().join("docs/deploy").join(name)
 }
 
-/// Lets the program resolve a command line, with the configuration taken from the repository.
+/// Lets the program resolve a command line, with the configuration taken from the repository and certificates as it
+/// asks for.
 fn check(arguments: &[&str]) {
-    let config = deploy("highwater.toml");
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("highwater.toml");
+    for name in ["highwater.toml", "hosts"] {
+        fs::copy(deploy(name), dir.path().join(name)).unwrap();
+    }
+    let hosts = read("docs/deploy/hosts");
+    let hosts = hosts.lines().filter(|line| !line.starts_with('#'));
+    let names: Vec<&str> = hosts.map(|line| line.split_once(':').unwrap().0).collect();
+    let tls = dir.path().join("tls");
+    Authority::new("deployment").write(&tls, &names, NOW);
+    for (made, asked) in
+        [("certificate.pem", "tls.crt"), ("key.pem", "tls.key"), ("ca.pem", "ca.crt")]
+    {
+        fs::rename(tls.join(made), tls.join(asked)).unwrap();
+    }
     let mut command = Command::new(env!("CARGO_BIN_EXE_highwater"));
     command.arg("check");
     let mut arguments = arguments.iter();
@@ -32,6 +49,7 @@ fn check(arguments: &[&str]) {
     assert!(output.status.success(), "{arguments:?}: {said}");
     let plan = String::from_utf8_lossy(&output.stdout);
     assert!(plan.contains("process 2 of 3, listening on 0.0.0.0:2101"), "{plan}");
+    assert_eq!(plan.matches("encrypted (TLS 1.3").count(), 2, "{plan}");
 }
 
 #[test]
@@ -60,6 +78,10 @@ fn the_unit_is_one_and_its_command_is_understood() {
     assert_eq!(value("Unit", "StartLimitIntervalSec"), "0");
     assert_eq!(value("Service", "RestartPreventExitStatus"), "2");
     assert_eq!(value("Service", "KillSignal"), "SIGTERM");
+    let credential = value("Service", "LoadCredential").split_once(':').unwrap();
+    let key: toml::Table = read("docs/deploy/highwater.toml").parse().unwrap();
+    let key = key["cluster"]["tls"]["key"].as_str().unwrap();
+    assert_eq!(credential, ("tls.key", &*format!("/etc/highwater/{key}")));
     let command = value("Service", "ExecStart").replace("%i", "2");
     let words: Vec<&str> = command.split(' ').collect();
     assert_eq!(words[..2], ["/usr/bin/highwater", "run"]);
@@ -94,6 +116,9 @@ fn the_stateful_set_agrees_with_the_configuration() {
         has(set, line);
     }
     has(kind("NetworkPolicy"), "port: 2101");
+    for line in ["mountPath: /etc/highwater/tls", "secretName: highwater-tls"] {
+        has(set, line);
+    }
 
     let config: toml::Table = read("docs/deploy/highwater.toml").parse().unwrap();
     let processes = config["cluster"]["processes"].as_integer().unwrap();

@@ -30,6 +30,8 @@ mod check;
 #[path = "../../src/checkpoints.rs"]
 mod checkpoints;
 mod child;
+#[path = "../../src/clock.rs"]
+mod clock;
 #[path = "../../src/cluster/mod.rs"]
 mod cluster;
 #[path = "../../src/config.rs"]

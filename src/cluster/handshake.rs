@@ -12,6 +12,9 @@
 //! Proofs are HMAC-SHA256 over everything said so far, so neither can be replayed or sent back to its maker. Who
 //! answers proves nothing to somebody who has proved nothing: a stranger gets 40 random bytes. All sizes are bounded,
 //! and everything is said before one deadline.
+//!
+//! With `[cluster.tls]` a TLS handshake comes first, and what it leaves both ends with is part of everything said: who
+//! stands between two sessions cannot pass the proofs of one on to the other.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -24,11 +27,14 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use super::link::Link;
+use super::tls::{self, Tls};
 
 /// A handshake takes no longer.
 pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 
 const MAGIC: [u8; 8] = *b"hwclus01";
+/// How a TLS handshake begins.
+const TLS_HELLO: [u8; 2] = [0x16, 0x03];
 const NONCE: usize = 32;
 const PROOF: usize = 32;
 const HEAD: usize = 8 + 2 + 2 + 1;
@@ -72,26 +78,33 @@ pub(super) enum Failed {
     /// Whoever is there is not one of us.
     #[error("{0}")]
     Stranger(&'static str),
+    /// There is no agreement on encryption; it says who has to do what.
+    #[error("{0}")]
+    Tls(String),
 }
 
 /// Both ends, with what they need.
 pub(super) struct Handshake<'a> {
     pub(super) secret: &'a Secret,
     pub(super) own: &'a Introduction,
+    pub(super) tls: Option<&'a Tls>,
     pub(super) clock: &'a dyn Clock,
 }
 
 impl Handshake<'_> {
-    /// Speaks first on a connection that was made to process `to`.
+    /// Speaks first on a connection that was made to process `to`, which is reached at `host`.
     pub(super) fn dial(
         &self,
         link: &mut Link,
-        to: usize,
+        (to, host): (usize, &str),
         line: Line,
     ) -> Result<Introduction, Failed> {
         let until = self.clock.instant() + DEADLINE;
+        if let Some(tls) = self.tls {
+            tls.dial(link, host, until, self.clock)?;
+        }
         let mut challenge = [0; 8 + NONCE];
-        link.read_by(&mut challenge, until, self.clock)?;
+        link.read_by(&mut challenge, until, self.clock).map_err(tls::explain)?;
         if challenge[..8] != MAGIC {
             return Err(Failed::Stranger(
                 "whatever listens there is not this version's cluster port",
@@ -103,7 +116,7 @@ impl Handshake<'_> {
         head[10..12].copy_from_slice(&(to as u16).to_le_bytes());
         head[12] = line as u8;
         head[HEAD..].copy_from_slice(&nonce()?);
-        let said = [&challenge[..], &head[..]].concat();
+        let said = [&challenge[..], &head[..], link.binding()].concat();
         link.write_by(&[&head[..], &self.proof(b"dial", &said)].concat(), until, self.clock)?;
         let mut proof = [0; PROOF];
         link.read_by(&mut proof, until, self.clock)?;
@@ -120,18 +133,27 @@ impl Handshake<'_> {
     /// Answers whoever has connected.
     pub(super) fn answer(&self, link: &mut Link) -> Result<(Introduction, Line), Failed> {
         let until = self.clock.instant() + DEADLINE;
+        if let Some(tls) = self.tls {
+            tls.answer(link, until, self.clock)?;
+        }
         let challenge = [&MAGIC[..], &nonce()?].concat();
         link.write_by(&challenge, until, self.clock)?;
         let mut head = [0; HEAD + NONCE];
         // The magic alone tells most strangers apart, before there is anything to wait for.
         link.read_by(&mut head[..8], until, self.clock)?;
+        if self.tls.is_none() && head[..2] == TLS_HELLO {
+            return Err(Failed::Tls(
+                "it speaks TLS, and this process does not: give all processes the same [cluster.tls]"
+                    .to_owned(),
+            ));
+        }
         if head[..8] != MAGIC {
             return Err(Failed::Stranger("not one of us"));
         }
         link.read_by(&mut head[8..], until, self.clock)?;
         let mut proof = [0; PROOF];
         link.read_by(&mut proof, until, self.clock)?;
-        let said = [&challenge[..], &head[..]].concat();
+        let said = [&challenge[..], &head[..], link.binding()].concat();
         check(self.secret.expose(), b"dial", &said, &proof)?;
         let number = |at: usize| usize::from(u16::from_le_bytes([head[at], head[at + 1]]));
         let line = match head[12] {

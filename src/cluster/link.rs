@@ -3,10 +3,14 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use highwater_dataflow::Clock;
 use rustix::net::{RecvFlags, recv, sockopt};
+use rustls::Connection;
+
+use super::sealed::Sealed;
 
 /// Bytes that the other end does not take, and probes that it does not answer, break the connection after about this.
 const DEAD_AFTER: Duration = Duration::from_secs(10);
@@ -18,6 +22,8 @@ const PROBES: u32 = 3;
 #[derive(Debug)]
 pub(crate) struct Link {
     stream: TcpStream,
+    /// `None`: in the clear.
+    sealed: Option<Arc<Sealed>>,
 }
 
 impl Link {
@@ -30,7 +36,7 @@ impl Link {
         sockopt::set_tcp_keepintvl(&stream, PROBE_EVERY)?;
         sockopt::set_tcp_keepcnt(&stream, PROBES)?;
         sockopt::set_tcp_user_timeout(&stream, DEAD_AFTER.as_millis() as u32)?;
-        Ok(Link { stream })
+        Ok(Link { stream, sealed: None })
     }
 
     /// Connects within `at_most`.
@@ -38,9 +44,25 @@ impl Link {
         Link::new(TcpStream::connect_timeout(address, at_most)?)
     }
 
+    /// Encrypts everything from here on, once both ends have shown their certificates.
+    pub(super) fn seal(
+        &mut self,
+        session: Connection,
+        until: Instant,
+        clock: &dyn Clock,
+    ) -> io::Result<()> {
+        self.sealed = Some(Arc::new(Sealed::agree(&self.stream, session, until, clock)?));
+        Ok(())
+    }
+
+    /// What only the two ends of this very connection know; nothing in the clear.
+    pub(super) fn binding(&self) -> &[u8] {
+        self.sealed.as_ref().map_or(&[], |sealed| sealed.binding())
+    }
+
     /// Another handle to the same connection.
     pub(super) fn handle(&self) -> io::Result<Link> {
-        Ok(Link { stream: self.stream.try_clone()? })
+        Ok(Link { stream: self.stream.try_clone()?, sealed: self.sealed.clone() })
     }
 
     pub(super) fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
@@ -77,7 +99,7 @@ impl Link {
     ) -> io::Result<()> {
         while !into.is_empty() {
             self.stream.set_read_timeout(Some(left(until, clock)?))?;
-            match self.stream.read(into) {
+            match self.read(into) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(read) => into = &mut into[read..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -96,7 +118,7 @@ impl Link {
     ) -> io::Result<()> {
         while !bytes.is_empty() {
             self.stream.set_write_timeout(Some(left(until, clock)?))?;
-            match self.stream.write(bytes) {
+            match self.write(bytes) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => bytes = &bytes[written..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -107,24 +129,33 @@ impl Link {
     }
 }
 
-fn left(until: Instant, clock: &dyn Clock) -> io::Result<Duration> {
+pub(super) fn left(until: Instant, clock: &dyn Clock) -> io::Result<Duration> {
     let left = until.saturating_duration_since(clock.instant());
     if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
 impl Read for Link {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.stream.read(into)
+        match &self.sealed {
+            None => self.stream.read(into),
+            Some(sealed) => sealed.read(&self.stream, into),
+        }
     }
 }
 
 impl Write for Link {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.write(bytes)
+        match &self.sealed {
+            None => self.stream.write(bytes),
+            Some(sealed) => sealed.write(&self.stream, bytes),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
+        match &self.sealed {
+            None => self.stream.flush(),
+            Some(sealed) => sealed.flush(&self.stream),
+        }
     }
 }
 
@@ -144,6 +175,9 @@ impl highwater_dataflow::Link for Link {
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.stream.shutdown(how)
+        match (&self.sealed, how) {
+            (Some(sealed), Shutdown::Write) => sealed.end(&self.stream),
+            _ => self.stream.shutdown(how),
+        }
     }
 }

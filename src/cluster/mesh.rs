@@ -130,7 +130,7 @@ struct State {
     seats: BTreeMap<(usize, u8), (Link, Introduction)>,
     stage: Stage,
     watch: Watch,
-    /// The runs of which it was said that they do not fit.
+    /// The runs of which it was said that they do not fit, and what stands in the way of encryption.
     told: BTreeSet<String>,
 }
 
@@ -169,7 +169,12 @@ impl Room {
     }
 
     fn handshake(&self) -> Handshake<'_> {
-        Handshake { secret: &self.cluster.secret, own: &self.own, clock: &*self.clock }
+        Handshake {
+            secret: &self.cluster.secret,
+            own: &self.own,
+            tls: self.cluster.tls.as_ref(),
+            clock: &*self.clock,
+        }
     }
 
     /// Takes somebody in who has proved to be one of us.
@@ -212,7 +217,7 @@ impl Room {
             match called {
                 Ok(()) => again = AGAIN_FIRST,
                 Err(failed) => {
-                    debug!(process = to, %failed, "cannot reach a process yet");
+                    self.tell(to, &failed);
                     let waited = self.changed.wait_timeout_while(self.lock(), again, |state| {
                         state.stage != Stage::Formed
                     });
@@ -223,12 +228,24 @@ impl Room {
         }
     }
 
+    /// Says why a process cannot be reached. Only one that is not there yet will come by itself.
+    fn tell(&self, to: usize, failed: &Failed) {
+        if let Failed::Tls(what) = failed
+            && self.lock().told.insert(format!("{to}: {what}"))
+        {
+            warn!(process = to, %failed, "no encrypted connection to a process");
+        } else {
+            debug!(process = to, %failed, "cannot reach a process yet");
+        }
+    }
+
     fn call_once(&self, to: usize, line: Line) -> Result<(), Failed> {
         let mut last = Failed::Stranger("its name has no address");
-        for address in addresses(&self.cluster.hosts[to])? {
+        let host = &self.cluster.hosts[to];
+        for address in addresses(host)? {
             match Link::dial(&address, CONNECT) {
                 Ok(mut link) => {
-                    let theirs = self.handshake().dial(&mut link, to, line)?;
+                    let theirs = self.handshake().dial(&mut link, (to, host), line)?;
                     return self.seat(link, theirs, line);
                 }
                 Err(error) => last = error.into(),

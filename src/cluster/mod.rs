@@ -6,6 +6,7 @@
 //! | `number` | numbers of records and partitions, unique among journals |
 //! | `member` | which journal a data directory has, and which there are in all |
 //! | `link` | a connection and its deadlines |
+//! | `tls`, `sealed` | certificates, and a connection encrypted with them |
 //! | `handshake` | two processes prove that they know the secret, and introduce themselves |
 //! | `door` | the port: strangers are turned away, peers let in |
 //! | `mesh` | everyone meets everyone, and all agree where to start |
@@ -23,7 +24,9 @@ mod mesh;
 mod number;
 mod plan;
 mod redirect;
+mod sealed;
 mod supervisor;
+mod tls;
 mod watch;
 
 use std::fmt;

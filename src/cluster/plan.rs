@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use highwater_ingest::http::{SECRET_BYTES_MIN, Secret};
 
+use super::tls::Tls;
 use crate::config;
 
 /// Processes of a cluster at most: their number is in the high byte of what they number.
@@ -26,6 +27,8 @@ pub(crate) struct Cluster {
     /// Silence of a peer after which it is given up.
     pub(crate) silence: Duration,
     pub(crate) supervise: bool,
+    /// `None`: in the clear.
+    pub(super) tls: Option<Tls>,
 }
 
 impl Cluster {
@@ -59,12 +62,18 @@ impl Cluster {
         };
         let hosts = read_hosts(&base.join(path), processes)?;
         let listen = table.listen.clone().unwrap_or_else(|| hosts[table.process].clone());
-        if !table.insecure {
+        if table.insecure && table.tls.is_some() {
+            return Err(
+                "cluster: `insecure` and [cluster.tls] exclude each other; remove one".to_owned()
+            );
+        }
+        if !table.insecure && table.tls.is_none() {
             for host in hosts.iter().chain([&listen]) {
                 if !stays_here(host) {
                     return Err(format!(
                         "cluster: {host} is another machine, and what the processes tell each other would travel in the \
-                         clear; give a tunnel's local address, or `insecure = true` on a network that nobody else is on"
+                         clear; add [cluster.tls] with `certificate`, `key` and `ca`, or give a tunnel's local address, \
+                         or `insecure = true` on a network that nobody else is on"
                     ));
                 }
             }
@@ -78,6 +87,10 @@ impl Cluster {
         })?;
         let secret = Secret::new(secret.trim_end_matches(['\r', '\n']).as_bytes().to_vec(), name)
             .map_err(|error| format!("cluster: {error}"))?;
+        let tls = match &table.tls {
+            Some(tls) => Some(Tls::resolve(tls, base, &hosts[table.process], env)?),
+            None => None,
+        };
         if table.silence_s == 0 {
             return Err("cluster.silence_s is 0; it must be at least 1".to_owned());
         }
@@ -89,7 +102,17 @@ impl Cluster {
             url: table.url.as_ref().map(|url| url.trim_end_matches('/').to_owned()),
             silence: Duration::from_secs(table.silence_s),
             supervise: table.supervise,
+            tls,
         }))
+    }
+
+    /// How safe the connection to process `other` is, for people.
+    pub(crate) fn protection(&self, other: usize) -> &'static str {
+        match &self.tls {
+            Some(_) => "encrypted (TLS 1.3, certificates of both)",
+            None if stays_here(&self.hosts[other]) => "in the clear, on this machine",
+            None => "IN THE CLEAR (insecure = true)",
+        }
     }
 
     /// The URL under which readers reach this process, given where it serves.

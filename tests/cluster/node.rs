@@ -93,6 +93,22 @@ impl Node {
         });
     }
 
+    /// Waits until it has said this.
+    pub(crate) fn says(&self, what: &str) {
+        self.said.wait(&format!("it says {what:?}"), |lines| {
+            lines.iter().any(|line| line.contains(what)).then_some(())
+        });
+    }
+
+    /// What `highwater check` prints of its configuration.
+    pub(crate) fn check(&self) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_highwater"));
+        command.args(["check", "--config"]).arg(&self.config);
+        let output = command.env("HIGHWATER_CLUSTER_SECRET", SECRET).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// Sends a signal to the process that does the work. It may be gone.
     pub(crate) fn signal(&self, signal: &str) {
         let pid = self.service().to_string();
@@ -106,8 +122,9 @@ impl Node {
         process.wait().unwrap();
     }
 
-    /// `kill -TERM` of the supervisor; does not wait.
+    /// `kill -TERM` of the supervisor, once it listens for signals; does not wait for the end.
     pub(crate) fn ask_to_stop(&self) {
+        self.service();
         let pid = self.process.as_ref().unwrap().id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     }
