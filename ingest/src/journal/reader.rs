@@ -20,13 +20,8 @@ pub struct Reader {
     dir: PathBuf,
     open: Option<(SegmentFile, Segment)>,
     names: BTreeMap<PartitionId, String>,
-    ids: BTreeMap<u64, Option<String>>,
-    /// The order in which ids were looked up: the oldest goes first.
-    recent: VecDeque<u64>,
+    ids: Ids,
 }
-
-/// Ids remembered.
-const IDS: usize = 4_096;
 
 impl Reader {
     /// Errors: `Absent` when there is no journal in `dir`.
@@ -34,13 +29,7 @@ impl Reader {
         if !witness::exists(dir) {
             return Err(JournalError::Absent { dir: dir.to_owned() });
         }
-        Ok(Reader {
-            dir: dir.to_owned(),
-            open: None,
-            names: BTreeMap::new(),
-            ids: BTreeMap::new(),
-            recent: VecDeque::new(),
-        })
+        Ok(Reader { dir: dir.to_owned(), open: None, names: BTreeMap::new(), ids: Ids::default() })
     }
 
     /// The dead letters from record `from_seq` on, at most `limit`: those that were refused when they came.
@@ -78,31 +67,30 @@ impl Reader {
 
     /// One record; `None` when the journal does not hold it (any more).
     pub fn record(&mut self, seq: u64) -> Result<Option<Record>, JournalError> {
+        let frame = self.frame_with(seq)?;
+        Ok(frame.and_then(|frame| frame.records.into_iter().find(|record| record.seq == seq)))
+    }
+
+    /// The `event_id` of a record, for naming causes.
+    ///
+    /// Causes lie close together, and a frame is read and verified as a whole: all of its ids are remembered.
+    pub fn event_id_of(&mut self, seq: u64) -> Result<Option<String>, JournalError> {
+        if let Some(id) = self.ids.get(seq) {
+            return Ok(id.map(str::to_owned));
+        }
+        let Some(frame) = self.frame_with(seq)? else { return Ok(None) };
+        self.ids.remember(&frame.records);
+        Ok(self.ids.get(seq).flatten().map(str::to_owned))
+    }
+
+    fn frame_with(&mut self, seq: u64) -> Result<Option<Frame>, JournalError> {
         let files = files::list(&self.dir)?;
         let Some(at) = files.partition_point(|file| file.first_seq <= seq).checked_sub(1) else {
             return Ok(None);
         };
         let file = &files[at];
         let Some(epoch) = self.epoch_of(file, seq)? else { return Ok(None) };
-        let frame = self.frame(file, epoch)?;
-        Ok(frame.and_then(|frame| frame.records.into_iter().find(|record| record.seq == seq)))
-    }
-
-    /// The `event_id` of a record, for naming causes; the last few thousand are remembered.
-    pub fn event_id_of(&mut self, seq: u64) -> Result<Option<String>, JournalError> {
-        if let Some(id) = self.ids.get(&seq) {
-            return Ok(id.clone());
-        }
-        let Some(record) = self.record(seq)? else { return Ok(None) };
-        let id = event_id(&record.raw);
-        if self.recent.len() == IDS
-            && let Some(oldest) = self.recent.pop_front()
-        {
-            self.ids.remove(&oldest);
-        }
-        self.recent.push_back(seq);
-        self.ids.insert(seq, id.clone());
-        Ok(id)
+        self.frame(file, epoch)
     }
 
     /// The epoch of the frame that holds `seq`. Epochs and sequence numbers grow together, so halving the range of
@@ -163,6 +151,41 @@ impl Reader {
                 }
             }
         }
+    }
+}
+
+/// The ids of the frames that were read last.
+#[derive(Default)]
+struct Ids {
+    /// By the number of the frame's first record.
+    frames: BTreeMap<u64, Vec<Option<Box<str>>>>,
+    /// The order in which frames were read: the oldest goes first.
+    recent: VecDeque<u64>,
+    held: usize,
+}
+
+/// Ids remembered, beside those of the frame that was read last.
+const IDS: usize = 131_072;
+
+impl Ids {
+    /// `None`: not remembered; `Some(None)`: the record has no id.
+    fn get(&self, seq: u64) -> Option<Option<&str>> {
+        let (first, ids) = self.frames.range(..=seq).next_back()?;
+        ids.get(usize::try_from(seq - first).ok()?).map(Option::as_deref)
+    }
+
+    /// `records`: all of a frame's, whose numbers are consecutive.
+    fn remember(&mut self, records: &[Record]) {
+        while self.held > IDS
+            && let Some(oldest) = self.recent.pop_front()
+        {
+            self.held -= self.frames.remove(&oldest).map_or(0, |ids| ids.len());
+        }
+        let Some(first) = records.first().map(|record| record.seq) else { return };
+        let ids = records.iter().map(|record| event_id(&record.raw).map(String::into_boxed_str));
+        self.frames.insert(first, ids.collect());
+        self.recent.push_back(first);
+        self.held += records.len();
     }
 }
 
