@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use highwater_dataflow::view::Stamps;
 use highwater_dataflow::{Batch, Clock, Epoch, EventTime, Kept, Millis, Part};
 use highwater_ingest::checkpoint::{self, About, Checkpoints};
-use highwater_ingest::journal::{self, JournalWriter, Scan, SegmentStat, Tip};
+use highwater_ingest::journal::{self, Disk, JournalWriter, Scan, SegmentStat, Tip};
 use highwater_queries::retain::Base;
 use highwater_queries::{Entry, Settings};
 use tracing::{info, warn};
@@ -80,6 +80,8 @@ pub(crate) struct Retention {
     pub(crate) settings: Settings,
     pub(crate) journal: JournalWriter,
     pub(crate) clock: Arc<dyn Clock>,
+    /// The disk under the base.
+    pub(crate) disk: fn() -> Box<dyn Disk>,
 }
 
 impl Retention {
@@ -94,7 +96,7 @@ impl Retention {
             pair[1].created_ms <= cutoff && pair[1].before.epoch <= oldest.epoch
         };
         let Some(last) = segments.windows(2).take_while(over).last() else { return Ok(0) };
-        let store = Checkpoints::open(&self.base_dir)?;
+        let store = Checkpoints::open_on(&self.base_dir, (self.disk)())?;
         self.fold(&store, last[1].before)?;
         let bases = store.list()?;
         let Some(older) = bases.get(checkpoint::KEPT - 1) else { return Ok(0) };

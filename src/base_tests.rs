@@ -96,6 +96,7 @@ impl Rig {
             settings: Settings::default(),
             journal: self.writer.clone(),
             clock: self.clock.clone(),
+            disk: crate::engine::real_disk,
         }
     }
 

@@ -24,7 +24,7 @@ use highwater_ingest::journal::{
 use highwater_queries::{Entry, Settings, registry};
 use highwater_sinks::changelog::{Changelog, ChangelogConfig};
 use highwater_sinks::channel::{Channel, Resolve};
-use highwater_sinks::{Control, Health, Listener, SinkWriter, Wiring};
+use highwater_sinks::{Control, Health, Listener, Reached, SinkWriter, Wiring};
 use tracing::{info, warn};
 
 use crate::base::{Beginning, Retention};
@@ -48,6 +48,8 @@ pub(crate) struct Parts {
     pub(crate) listeners: Vec<Box<dyn Listener>>,
     /// The disk under journal and checkpoints: a test hands in one that fails.
     pub(crate) disk: fn() -> Box<dyn Disk>,
+    /// Told of the moments of views and channels, as `disk` is of the journal's: for a test.
+    pub(crate) reached: Option<Reached>,
     /// Where the engine keeps what a restart goes on from; `None`: a restart replays.
     pub(crate) checkpoints: Option<Keeping>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -77,6 +79,7 @@ impl Parts {
             channels: Vec::new(),
             listeners: Vec::new(),
             disk: real_disk,
+            reached: None,
             checkpoints: None,
             clock,
             latency: Arc::new(Latency::default()),
@@ -142,6 +145,7 @@ impl Engine {
         let mut wiring = Wiring::new(clock.clone(), latency.clone());
         wiring.channels = parts.channels;
         wiring.listeners = parts.listeners;
+        wiring.reached = parts.reached;
         wiring.definition = Some(definition.clone());
         wiring.resolve = resolve(opened.iter().map(|it| (it.number, &it.dir)))?;
         let mut changelog = None;
@@ -248,6 +252,7 @@ impl Engine {
                     journal_dir: parts.journal_dir,
                     base_dir: keeping.base_dir,
                     retain_ms: keeping.retain_ms,
+                    disk,
                     settings,
                     journal: running.lanes[0].writer.clone(),
                     clock: clock.clone(),

@@ -97,6 +97,7 @@ pub(crate) fn run_watched(
         channels: channels(&plan.alerts)?,
         listeners,
         disk: engine::real_disk,
+        reached: None,
         checkpoints: Some(plan.checkpoints),
         clock: clock.clone(),
         latency: latency.clone(),

@@ -1,151 +1,188 @@
-//! What must hold of a directory that a killed engine left behind.
+//! What must hold of a directory that a killed engine left behind, before anybody has mended anything in it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
-use highwater_dataflow::Epoch;
+use anyhow::{Context, Result, bail, ensure};
+use highwater_dataflow::Step;
 use highwater_ingest::checkpoint;
-use highwater_ingest::journal::{self, Scan};
+use highwater_ingest::journal::{self, JournalError};
 use highwater_model::EventKey;
-use highwater_queries::Settings;
-use highwater_sinks::Desired;
 use rusqlite::{Connection, OpenFlags};
-use serde::Deserialize;
 
-use crate::base::Beginning;
-use crate::child::alerts;
-use crate::engine::{Engine, views};
-use crate::rerun::{Rerun, Stretch};
-use crate::{child, script};
+use crate::oracle::Oracle;
+use crate::receiver::{Key, Line, Mail};
+use crate::script;
 
-/// O1 and O4 always (`end`: the last whole frame of the journal); with `whole` the engine is also run to its end, and
-/// O2, O3 and O5 are checked.
-pub(crate) fn check(
-    dir: &Path,
-    end: Epoch,
-    acknowledged: &BTreeSet<u64>,
-    whole: bool,
-) -> Result<()> {
+/// What is remembered of a channel from life to life.
+#[derive(Default)]
+pub(crate) struct Memory {
+    /// Confirmed in the outbox, and how often it had come by then.
+    confirmed: BTreeMap<Key, u32>,
+    /// Older messages of a run whose outbox was never committed.
+    suppressed: BTreeSet<Key>,
+}
+
+/// What a directory is held against.
+pub(crate) struct Known<'a> {
+    /// Numbers of the events that were acknowledged.
+    pub(crate) acknowledged: &'a BTreeSet<u64>,
+    /// What each channel's receiver has, and what is remembered of it.
+    pub(crate) channels: &'a mut BTreeMap<&'static str, (Mail, Memory)>,
+    /// The last life ended in order, and its receivers were well.
+    pub(crate) settled: bool,
+}
+
+/// O1 to O5; the views as of their marker, whatever it is.
+pub(crate) fn check(dir: &Path, oracle: &mut Oracle, known: Known<'_>) -> Result<()> {
     let journal_dir = dir.join("journal");
-    let marker = highwater_sinks::marker(&dir.join("views.sqlite"))?;
-    ensure!(marker <= Some(end), "O4: marker {marker:?} beyond {end}");
+    match journal::verify(&journal_dir) {
+        Ok(report) => {
+            if let Some(problem) = report.problem {
+                bail!("the journal would not open: {problem}");
+            }
+            if report.witness.is_some_and(|witness| witness.epoch > 0) {
+                oracle.follow(&journal_dir)?;
+            }
+        }
+        // Killed before there was one.
+        Err(JournalError::Absent { .. }) => {}
+        Err(_) if !journal_dir.exists() => {}
+        Err(error) => return Err(error).context("the journal cannot be read"),
+    }
+    for n in known.acknowledged {
+        let key = EventKey::of(&script::id(*n)).0;
+        ensure!(oracle.has(key), "O1: event {n} was acknowledged and is not journaled");
+    }
+    let path = dir.join("views.sqlite");
+    // A database that was killed while it was made has no marker.
+    let had = oracle.marker.is_some();
+    let marker = if had { highwater_sinks::marker(&path)? } else { marker_of_new(&path) };
     for found in checkpoint::list(&dir.join("checkpoints"))? {
         let epoch = found.read().context("a checkpoint that has its name is whole")?.about.epoch;
         ensure!(marker >= Some(epoch), "checkpoint {epoch} lies beyond the views at {marker:?}");
     }
-    if !whole {
+    let Some(marker) = marker else {
+        ensure!(!had, "the views lost their marker");
         return Ok(());
-    }
-    let mut known: BTreeMap<u128, u32> = BTreeMap::new();
-    let mut scan = Scan::open(&journal_dir, 0)?;
-    while let Some(frame) = scan.next_frame()? {
-        ensure!(frame.dead_letters.is_empty(), "what was sent decodes");
-        for envelope in frame.envelopes {
-            *known.entry(envelope.key.0).or_default() += 1;
-        }
-    }
-    for n in acknowledged {
-        let key = EventKey::of(&script::id(*n)).0;
-        ensure!(known.contains_key(&key), "O1: event {n} was acknowledged and is not journaled");
-    }
-    settle(dir)?;
-    let duplicates: u32 = known.values().map(|copies| copies - 1).sum();
-    compare(dir, i64::from(duplicates))?;
-    delivered(dir)
-}
-
-/// Runs the engine over what is there, to its end.
-fn settle(dir: &Path) -> Result<()> {
-    let every = std::time::Duration::from_hours(1);
-    let parts = child::parts(dir, journal::Options::default(), every, crate::engine::real_disk)?;
-    Engine::start(parts)?.finish()
-}
-
-/// O2 and O3: the views against a replay of everything.
-fn compare(dir: &Path, duplicates: i64) -> Result<()> {
-    let journal_dir = dir.join("journal");
-    let beginning = Beginning::of(&journal_dir, &dir.join("base"))?;
-    let rerun = Rerun {
-        journal_dir: &journal_dir,
-        beginning: &beginning,
-        settings: Settings::default(),
-        only: Vec::new(),
-        workers: 1,
-        stretch: Stretch::ALL,
     };
-    let (desired, _) = rerun.run(|commits| {
-        let mut desired = Desired::of(&views(&[]));
-        for commit in commits {
-            desired.absorb(&commit);
-        }
-        Ok(desired)
-    })?;
-    let path = dir.join("views.sqlite");
-    for view in highwater_sinks::plan(&path, &desired)? {
-        ensure!(view.is_level(), "O3: the views are not what a replay gives: {view:?}");
+    oracle.advance(marker)?;
+    for view in highwater_sinks::plan(&path, &oracle.desired)? {
+        ensure!(view.is_level(), "O3: not what the journal amounts to at {marker}: {view:?}");
     }
-    let views = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let counted: i64 = views.query_row(
-        "SELECT coalesce(sum(duplicates), 0) FROM duplicate_counts",
-        [],
-        |row| row.get(0),
-    )?;
-    ensure!(counted == duplicates, "O2: {counted} duplicates counted of {duplicates}");
-    Ok(())
-}
-
-#[derive(Deserialize)]
-struct Line {
-    alert_id: String,
-    revision: u32,
-    step: String,
-    to: Option<String>,
-}
-
-impl Line {
-    /// Where the alert stands after it, as the view says it.
-    fn status(&self) -> &str {
-        match (self.step.as_str(), &self.to) {
-            ("retracted", _) => "retracted",
-            (_, Some(_)) => "resolved",
-            (_, None) => "open",
-        }
-    }
-}
-
-/// O5: the last message of every alert says what the view says; nothing confirmed came again.
-fn delivered(dir: &Path) -> Result<()> {
-    let text = std::fs::read_to_string(alerts(dir)).context("cannot read the alert file")?;
-    let mut last: BTreeMap<String, Line> = BTreeMap::new();
-    let mut seen: BTreeMap<(String, u32), u32> = BTreeMap::new();
-    for line in text.lines() {
-        // A kill may have cut a line short; it was not confirmed and came again.
-        let Ok(line) = serde_json::from_str::<Line>(line) else { continue };
-        *seen.entry((line.alert_id.clone(), line.revision)).or_default() += 1;
-        let newest = last.get(&line.alert_id).is_none_or(|last| last.revision <= line.revision);
-        if newest {
-            last.insert(line.alert_id.clone(), line);
-        }
-    }
-    let views =
-        Connection::open_with_flags(dir.join("views.sqlite"), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let pending: i64 =
-        views.query_row("SELECT count(*) FROM _delivery WHERE state = 'pending'", [], |row| {
-            row.get(0)
+    let views = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    counts(&views, oracle)?;
+    for (name, (mail, memory)) in known.channels.iter_mut() {
+        let outbox = Outbox::of(&views, name)?;
+        outbox.check(oracle, mail, memory, !had, known.settled).with_context(|| {
+            format!("channel {name}, {} messages, {} received", outbox.states.len(), mail.len())
         })?;
-    ensure!(pending == 0, "O5: {pending} messages are forgotten in the outbox");
-    let mut alerts = views.prepare("SELECT alert_id, revision, status FROM alerts")?;
-    let rows = alerts.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    for row in rows {
-        let (alert, revision, status): (String, u32, String) = row?;
-        let told = last.get(&alert).with_context(|| format!("O5: {alert} was never told"))?;
-        ensure!(
-            (told.revision, told.status()) == (revision, status.as_str()),
-            "O5: {alert} is {status} in revision {revision}, and was told {} in {}",
-            told.status(),
-            told.revision
-        );
     }
     Ok(())
+}
+
+fn marker_of_new(path: &Path) -> Option<u64> {
+    highwater_sinks::marker(path).ok().flatten()
+}
+
+/// O2, counted by hand: each identity once, every further copy a duplicate.
+fn counts(views: &Connection, oracle: &Oracle) -> Result<()> {
+    let number = |sql: &str| -> Result<i64> { Ok(views.query_row(sql, [], |row| row.get(0))?) };
+    let duplicates = number("SELECT coalesce(sum(duplicates), 0) FROM duplicate_counts")?;
+    ensure!(
+        duplicates == oracle.duplicates,
+        "O2: {duplicates} duplicates counted of {}",
+        oracle.duplicates
+    );
+    let completions = number("SELECT coalesce(sum(completions), 0) FROM contact_record")?;
+    ensure!(
+        completions == oracle.completions,
+        "O2: {completions} completions of {}",
+        oracle.completions
+    );
+    Ok(())
+}
+
+/// What the outbox says of one channel.
+struct Outbox {
+    states: BTreeMap<Key, String>,
+}
+
+impl Outbox {
+    fn of(views: &Connection, channel: &str) -> Result<Outbox> {
+        let sql = "SELECT alert_id, revision, state FROM _delivery WHERE channel = ?1";
+        let mut statement = views.prepare(sql)?;
+        let rows = statement
+            .query_map([channel], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))?
+            .collect::<Result<_, _>>()?;
+        Ok(Outbox { states: rows })
+    }
+
+    /// O5. `new`: the outbox was not there before this life.
+    fn check(
+        &self,
+        oracle: &Oracle,
+        mail: &Mail,
+        memory: &mut Memory,
+        new: bool,
+        settled: bool,
+    ) -> Result<()> {
+        for key in oracle.alerts.keys() {
+            ensure!(self.states.contains_key(key), "O5: {key:?} was forgotten by the outbox");
+        }
+        for (key, state) in &self.states {
+            ensure!(oracle.alerts.contains_key(key), "O5: {key:?} was never computed");
+            let came = mail.get(key).map_or(0, |(_, times)| *times);
+            match state.as_str() {
+                "pending" => ensure!(!settled, "O5: {key:?} is still pending after an orderly end"),
+                "delivered" => ensure!(came > 0, "O5: {key:?} is confirmed and never came"),
+                "suppressed" if new => drop(memory.suppressed.insert(key.clone())),
+                "suppressed" => {
+                    ensure!(memory.suppressed.contains(key), "O5: {key:?} was suppressed");
+                }
+                state => bail!("O5: {key:?} is {state}"),
+            }
+            if state == "delivered" {
+                let before = *memory.confirmed.entry(key.clone()).or_insert(came);
+                ensure!(before == came, "O5: {key:?} was confirmed, and was sent again");
+            }
+        }
+        let mut last: BTreeMap<&str, &Line> = BTreeMap::new();
+        for (key, (line, _)) in mail {
+            let step = oracle
+                .alerts
+                .get(key)
+                .with_context(|| format!("O5: {key:?} was sent before the views had it"))?;
+            ensure!(
+                (line.step.as_str(), line.status.as_str()) == (step.name(), status(*step)),
+                "O5: {key:?} was told as {line:?}, and is {step:?}"
+            );
+            last.insert(&key.0, line);
+        }
+        self.ends(oracle, &last)
+    }
+
+    /// The receiver's last word on each alert is the computed one, unless more of it is pending.
+    fn ends(&self, oracle: &Oracle, last: &BTreeMap<&str, &Line>) -> Result<()> {
+        // Revisions rise within an alert, and so the last one stays.
+        let computed: BTreeMap<&str, u32> =
+            oracle.alerts.keys().map(|(alert, revision)| (alert.as_str(), *revision)).collect();
+        for (alert, revision) in computed {
+            let key = (alert.to_owned(), revision);
+            if self.states[&key] == "pending" {
+                continue;
+            }
+            let told = last.get(alert).map(|line| line.revision);
+            ensure!(told == Some(revision), "O5: {alert} ends in {revision}, told was {told:?}");
+        }
+        Ok(())
+    }
+}
+
+fn status(step: Step) -> &'static str {
+    match step {
+        Step::Opened | Step::Amended => "open",
+        Step::Resolved => "resolved",
+        Step::Retracted => "retracted",
+    }
 }

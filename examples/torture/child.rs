@@ -1,9 +1,9 @@
-//! One life of the engine: goes on from what is there, takes events in, and is killed at a step of the disk.
+//! One life of the engine: goes on from what is there, takes events in, and is killed somewhere on the way.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
@@ -11,10 +11,12 @@ use clap::Args;
 use highwater_dataflow::latency::Latency;
 use highwater_dataflow::{Clock, EventTime, Step as Alert};
 use highwater_ingest::intake::{Delivery, Intake};
-use highwater_ingest::journal::{Disk, Options, PartitionSpec, Step};
+use highwater_ingest::journal::{Disk, Options, PartitionSpec};
 use highwater_queries::Settings;
-use highwater_sinks::channel::{ChannelConfig, FileConfig, Retry};
+use highwater_sinks::channel::{ChannelConfig, FileConfig, Format, Retry, WebhookConfig};
+use tracing_subscriber::EnvFilter;
 
+use crate::aim::{self, Aim};
 use crate::belongs::Belongs;
 use crate::checkpoints::Keeping;
 use crate::engine::{Engine, Parts};
@@ -28,62 +30,54 @@ pub(crate) struct Order {
     pub(crate) directory: Option<PathBuf>,
     #[arg(long, hide = true, default_value_t = 0)]
     pub(crate) first: u64,
-    #[arg(long, hide = true, default_value_t = 0)]
-    pub(crate) kill_at: u64,
+    /// Where to end; otherwise somebody else sees to it, or nobody.
+    #[arg(long, hide = true)]
+    pub(crate) aim: Option<Aim>,
     #[arg(long, hide = true, default_value_t = 0)]
     pub(crate) draw: u64,
+    /// How far the clock is off, ms.
+    #[arg(long, hide = true, default_value_t = 0, allow_hyphen_values = true)]
+    pub(crate) ahead: i64,
+    /// Where alerts are posted to.
+    #[arg(long, hide = true)]
+    pub(crate) hook: Option<String>,
 }
 
 impl Order {
     pub(crate) fn arguments(&self) -> Vec<String> {
         let directory = self.directory.as_deref().unwrap_or(Path::new("."));
-        vec![
+        let mut arguments = vec![
             "--child".to_owned(),
             directory.display().to_string(),
-            "--first".to_owned(),
-            self.first.to_string(),
-            "--kill-at".to_owned(),
-            self.kill_at.to_string(),
-            "--draw".to_owned(),
-            self.draw.to_string(),
-        ]
+            format!("--first={}", self.first),
+            format!("--draw={}", self.draw),
+            format!("--ahead={}", self.ahead),
+        ];
+        arguments.extend(self.aim.map(|aim| format!("--aim={aim}")));
+        arguments.extend(self.hook.as_ref().map(|url| format!("--hook={url}")));
+        arguments
     }
 }
 
 /// Events that a life sends when nothing kills it.
-const EVENTS: u64 = 300;
+const EVENTS: u64 = 120;
 /// Event time between two events, ms.
-pub(crate) const STEP: i64 = 2_000;
+const STEP: i64 = 5_000;
+/// The journal keeps what is younger: segments of earlier lives go, for every life begins an hour later.
+const RETAIN_MS: i64 = 1_800_000;
+/// The environment variable with the secret that alerts are signed with.
+pub(crate) const SECRET: &str = "TORTURE_SECRET";
 
-static LEFT: AtomicU64 = AtomicU64::new(u64::MAX);
-
-/// Counts the steps down and kills the process at the last one.
-struct Killing;
-
-impl Disk for Killing {
-    fn reach(&mut self, _: Step) -> io::Result<()> {
-        if LEFT.fetch_sub(1, Ordering::SeqCst) == 0 {
-            kill();
-        }
-        Ok(())
-    }
-}
-
-/// `kill -9` of this very process: nothing is flushed, nothing unwinds.
-fn kill() -> ! {
-    let pid = std::process::id().to_string();
-    let _ = std::process::Command::new("kill").args(["-9", &pid]).status();
-    std::process::abort();
-}
-
-/// The system's clock.
+/// The system's clock, some way off.
 pub(crate) struct Wall;
+
+static AHEAD: AtomicI64 = AtomicI64::new(0);
 
 #[expect(clippy::disallowed_methods, reason = "the one clock of this program")]
 impl Clock for Wall {
     fn now_ms(&self) -> EventTime {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        since.as_millis() as EventTime
+        since.as_millis() as EventTime + AHEAD.load(Ordering::Relaxed)
     }
 
     fn instant(&self) -> Instant {
@@ -91,12 +85,16 @@ impl Clock for Wall {
     }
 }
 
-/// Where alert messages of a life go.
+/// Where the file channel of a life writes.
 pub(crate) fn alerts(dir: &Path) -> PathBuf {
     dir.join("alerts.jsonl")
 }
 
-/// The engine in `dir`, as the program runs it; `every` is the time between checkpoints.
+fn retry() -> Retry {
+    Retry { first_ms: 2, longest_ms: 20, refusals_max: u32::MAX }
+}
+
+/// The engine in `dir`, as the program runs it; `every` is the time between checkpoints, and everything is retained.
 pub(crate) fn parts(
     dir: &Path,
     journal: Options,
@@ -107,8 +105,8 @@ pub(crate) fn parts(
     let channel = ChannelConfig::File(FileConfig {
         name: "file".to_owned(),
         path: alerts(dir),
-        steps: vec![Alert::Opened, Alert::Amended, Alert::Resolved, Alert::Retracted],
-        retry: Retry::default(),
+        steps: every_step(),
+        retry: retry(),
     });
     Ok(Parts {
         belongs: Belongs::default(),
@@ -122,11 +120,11 @@ pub(crate) fn parts(
         channels: vec![channel.open(&|_| None).context("cannot open the alert channel")?],
         listeners: Vec::new(),
         disk,
+        reached: None,
         checkpoints: Some(Keeping {
             dir: dir.join("checkpoints"),
             every,
             base_dir: dir.join("base"),
-            // Everything is kept: the parent replays it all.
             retain_ms: i64::MAX / 2,
         }),
         clock,
@@ -134,21 +132,59 @@ pub(crate) fn parts(
     })
 }
 
+fn every_step() -> Vec<Alert> {
+    vec![Alert::Opened, Alert::Amended, Alert::Resolved, Alert::Retracted]
+}
+
+fn hook(url: String) -> ChannelConfig {
+    ChannelConfig::Webhook(WebhookConfig {
+        name: "hook".to_owned(),
+        url: Some(url),
+        url_env: None,
+        format: Format::Highwater,
+        secret_env: Some(SECRET.to_owned()),
+        routing_key_env: None,
+        steps: every_step(),
+        allow_private: true,
+        connect_timeout_ms: 5_000,
+        timeout_ms: 15_000,
+        in_flight: 4,
+        retry: retry(),
+    })
+}
+
+/// Logs to standard error what RUST_LOG asks for.
+pub(crate) fn log() {
+    let subscriber = tracing_subscriber::fmt().with_env_filter(EnvFilter::from_default_env());
+    subscriber.with_ansi(false).with_writer(io::stderr).init();
+}
+
 pub(crate) fn run(dir: &Path, order: &Order) -> Result<()> {
-    LEFT.store(order.kill_at, Ordering::SeqCst);
+    log();
+    AHEAD.store(order.ahead, Ordering::Relaxed);
+    aim::take(order.aim);
     let mut draw = Draw::new(order.draw);
-    // Small segments, so that they rotate within a life.
-    let options = Options { segment_bytes: 200_000, ..Options::default() };
+    // Small segments and logs, so that they rotate and are copied within a life.
+    let options = Options { segment_bytes: 12_000, log_bytes: 60_000, ..Options::default() };
     let every = Duration::from_millis(draw.below(40));
-    let engine = Engine::start(parts(dir, options, every, || Box::new(Killing))?)?;
-    let mut out = io::stdout().lock();
+    let mut parts = parts(dir, options, every, aim::disk)?;
+    parts.reached = Some(aim::views());
+    if let Some(keeping) = &mut parts.checkpoints {
+        keeping.retain_ms = RETAIN_MS;
+    }
+    if let Some(url) = &order.hook {
+        let secret = |name: &str| std::env::var(name).ok();
+        parts.channels.push(hook(url.clone()).open(&secret).context("cannot open the hook")?);
+    }
+    let engine = Engine::start(parts)?;
+    let mut out = io::stdout();
     if let Some(epoch) = engine.resumed {
-        writeln!(out, "resumed {epoch}")?;
+        writeln!(out, "resumed {epoch}.")?;
     }
     let partition = engine.writer.register_partition(PartitionSpec::recorded("torture", "torture"));
     let mut next = order.first;
     while next < order.first + EVENTS {
-        let to = next + 1 + draw.below(20);
+        let to = next + 1 + draw.below(12);
         let item = |n: u64| Intake::native(script::event(n, STEP).into_bytes(), n);
         let items = (next..to).map(item).collect();
         let received = Some(Wall.instant());
@@ -158,9 +194,7 @@ pub(crate) fn run(dir: &Path, order: &Order) -> Result<()> {
         out.flush()?;
         next = to;
     }
-    // Half of those that live so long end in order.
-    if draw.below(2) == 0 {
-        kill();
-    }
-    engine.finish()
+    engine.finish()?;
+    aim::tell_memory();
+    Ok(())
 }

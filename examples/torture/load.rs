@@ -11,9 +11,9 @@ use highwater_ingest::intake::{Delivery, Intake};
 use highwater_ingest::journal::{Journal, JournalWriter, Options, PartitionSpec};
 use highwater_sinks::Health;
 
-use crate::child::{Wall, parts};
+use crate::child::{Wall, log, parts};
 use crate::engine::{Engine, real_disk};
-use crate::{say, script};
+use crate::{memory, say, script};
 
 /// Event time between two events: ten million are eleven days.
 const STEP: i64 = 100;
@@ -32,7 +32,7 @@ pub(crate) fn measure(dir: &Path, events: u64) -> Result<()> {
     while engine.fed.events() < before {
         thread::sleep(LOOK_EVERY);
     }
-    let steady = memory("VmRSS")?;
+    let steady = memory::of("self", "VmRSS")?;
     engine.finish()?;
     let journal =
         Journal::open(&dir.join("journal"), Options::default(), std::sync::Arc::new(Wall))?;
@@ -51,6 +51,8 @@ pub(crate) fn measure(dir: &Path, events: u64) -> Result<()> {
     let text = String::from_utf8_lossy(&said.stdout);
     ensure!(said.status.success(), "{text}{}", String::from_utf8_lossy(&said.stderr));
     let peak: u64 = text.split_whitespace().last().and_then(|n| n.parse().ok()).unwrap_or_default();
+    // What it logged, where RUST_LOG asks for it: which part of the start takes how long.
+    say(String::from_utf8_lossy(&said.stderr).trim());
     say(text.trim());
     say(&format!(
         "peak while restoring / in use before: {:.2}",
@@ -61,6 +63,7 @@ pub(crate) fn measure(dir: &Path, events: u64) -> Result<()> {
 
 /// The start that is measured.
 pub(crate) fn restart(dir: &Path) -> Result<()> {
+    log();
     let began = Wall.instant();
     let engine =
         Engine::start(parts(dir, Options::default(), Duration::from_hours(1), real_disk)?)?;
@@ -71,7 +74,7 @@ pub(crate) fn restart(dir: &Path) -> Result<()> {
     }
     let took = Wall.instant().saturating_duration_since(began).as_secs_f64();
     let how = if engine.resumed.is_some() { "a checkpoint" } else { "the journal's beginning" };
-    let (now, peak) = (memory("VmRSS")?, memory("VmHWM")?);
+    let (now, peak) = (memory::of("self", "VmRSS")?, memory::of("self", "VmHWM")?);
     say(&format!("level again in {took:.1} s from {how}; {now} MiB in use, peak MiB {peak}"));
     std::process::exit(0);
 }
@@ -94,12 +97,4 @@ fn deliver(writer: &JournalWriter, from: u64, to: u64) -> Result<()> {
         next = end;
     }
     Ok(())
-}
-
-/// A line of `/proc/self/status`, MiB.
-fn memory(name: &str) -> Result<u64> {
-    let text = std::fs::read_to_string("/proc/self/status").context("cannot read /proc")?;
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    Ok(kib.context("/proc does not say")? / 1024)
 }

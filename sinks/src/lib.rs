@@ -7,6 +7,7 @@ pub mod changelog;
 pub mod channel;
 mod error;
 mod inbox;
+mod moment;
 mod outbox;
 pub mod reader;
 pub mod render;
@@ -16,8 +17,9 @@ pub mod wallboard;
 mod writer;
 
 pub use error::SinkError;
+pub use moment::{Moment, Reached};
 pub use reader::{ViewReader, ViewReaders};
-pub use sqlite::{Catalogued, CataloguedColumn, Desired, Key, Reconciled, marker, plan};
+pub use sqlite::{Catalogued, CataloguedColumn, Desired, Key, Reconciled, backup, marker, plan};
 pub use writer::{
     CommittedBatch, Config, Control, Handle, Health, Listener, OpenViews, RealSleeper, SinkWriter,
     Sleeper, Status, Wiring,

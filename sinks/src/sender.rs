@@ -17,6 +17,7 @@ use tracing::{info, warn};
 use crate::channel::{Channel, Message, Outcome, Retry};
 use crate::error::SinkError;
 use crate::inbox::{Inbox, Order};
+use crate::moment::{Moment, Reached, tell};
 use crate::outbox::{Settled, heads};
 use crate::sqlite::opened_read_only;
 use crate::writer::Sleeper;
@@ -94,6 +95,7 @@ pub(crate) struct Sender {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) sleeper: Arc<dyn Sleeper>,
+    pub(crate) reached: Option<Reached>,
 }
 
 /// Reports the end of the thread, also of one that panicked.
@@ -126,7 +128,7 @@ impl Sender {
             waiting: BTreeMap::new(),
             receiver: None,
         };
-        let Sender { index, mut channel, bell, inbox, clock, sleeper } = self;
+        let Sender { index, mut channel, bell, inbox, clock, sleeper, reached } = self;
         let mut finish: Option<Instant> = None;
         loop {
             let now = clock.instant();
@@ -153,7 +155,9 @@ impl Sender {
                 finish = finish.or(until);
                 continue;
             }
+            tell(reached.as_ref(), Moment::BeforeDelivery);
             let outcomes = channel.deliver(&due, clock.now_ms());
+            tell(reached.as_ref(), Moment::AfterDelivery);
             assert_eq!(outcomes.len(), due.len(), "a channel tells the outcome of every message");
             let at = clock.instant();
             for (message, outcome) in due.into_iter().zip(outcomes) {

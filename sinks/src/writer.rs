@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::channel::{Channel, Resolve};
 use crate::error::SinkError;
 use crate::inbox::{Inbox, Order};
+use crate::moment::Reached;
 use crate::outbox::Listed;
 use crate::sender::{Bell, Sender};
 use crate::sqlite::{Desired, Reconciled, Store};
@@ -78,6 +79,8 @@ pub struct Wiring {
     pub resumed: Option<Epoch>,
     /// The commits begin with a base instead of the journal's beginning: rows of before this stay as they are.
     pub vouched_from: Option<EventTime>,
+    /// Told of every [`Moment`](crate::Moment): a test kills the process there.
+    pub reached: Option<Reached>,
 }
 
 impl Wiring {
@@ -93,6 +96,7 @@ impl Wiring {
             definition: None,
             resumed: None,
             vouched_from: None,
+            reached: None,
         }
     }
 }
@@ -294,7 +298,7 @@ impl SinkWriter {
         views: &[&'static View],
         commits: Receiver<Commit>,
         wiring: Wiring,
-        store: Store,
+        mut store: Store,
         set_aside: Option<PathBuf>,
     ) -> Result<Handle, SinkError> {
         let Wiring {
@@ -307,7 +311,9 @@ impl SinkWriter {
             definition,
             resumed,
             vouched_from,
+            reached,
         } = wiring;
+        store.reached.clone_from(&reached);
         let now = clock.now_ms();
         let inbox = Inbox::new(config.queued_rows_max);
         let status = Arc::new(Mutex::new(Status {
@@ -331,7 +337,8 @@ impl SinkWriter {
             bells.push(bell.clone());
             let name = format!("alert-{}", channel.name());
             let (inbox, clock, sleeper) = (inbox.clone(), clock.clone(), sleeper.clone());
-            let sender = Sender { index, channel, bell, inbox, clock, sleeper };
+            let reached = reached.clone();
+            let sender = Sender { index, channel, bell, inbox, clock, sleeper, reached };
             let path = config.path.clone();
             start(name, move || sender.run(&path));
         }

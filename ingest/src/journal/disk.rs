@@ -31,6 +31,24 @@ pub enum Step {
     AfterSnapshotName,
 }
 
+impl Step {
+    /// All of them, in the order in which a frame meets them.
+    pub const ALL: [Step; 12] = [
+        Step::BeforeCommit,
+        Step::AfterCommit,
+        Step::BeforeDirectorySync,
+        Step::BeforeWitness,
+        Step::AfterWitness,
+        Step::BeforeCheckpoint,
+        Step::BeforeRotate,
+        Step::AfterRotate,
+        Step::BeforeUnlink,
+        Step::BeforeSnapshotSync,
+        Step::BeforeSnapshotName,
+        Step::AfterSnapshotName,
+    ];
+}
+
 /// The seam for fault injection.
 pub trait Disk: Send + 'static {
     /// Called at each step. An error is treated as the disk's own: `StorageFull` as a full disk where that can

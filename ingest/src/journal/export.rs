@@ -164,7 +164,7 @@ pub fn import(dir: &Path, input: &mut dyn BufRead) -> Result<Exported, JournalEr
                 let mut next = ledger.clone();
                 next.apply(&frame).map_err(|what| lines.bad(what))?;
                 store.append(&frame, || ledger.clone(), &options)?;
-                store.after_append()?;
+                store.after_append(&options)?;
                 ledger = next;
                 imported.frames += 1;
                 imported.records += frame.records.len() as u64;

@@ -18,6 +18,8 @@ pub struct Options {
     pub segment_bytes: u64,
     /// ... or when the clock passes a multiple of this, ms.
     pub segment_ms: Millis,
+    /// A segment's log is copied into it at about this many bytes.
+    pub log_bytes: u64,
     /// A frame takes deliveries until it holds this many events,
     pub frame_events: usize,
     /// ... this many bytes,
@@ -57,6 +59,7 @@ impl Default for Options {
         Options {
             segment_bytes: 1 << 30,
             segment_ms: 3_600_000,
+            log_bytes: 4 << 20,
             frame_events: 1_000,
             frame_bytes: 1 << 20,
             linger: Duration::ZERO,

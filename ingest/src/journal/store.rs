@@ -62,8 +62,6 @@ pub(super) struct Store {
     _lock: File,
 }
 
-/// Log bytes after which it is copied into the segment.
-const CHECKPOINT_BYTES: u64 = 4 << 20;
 /// What a row costs besides its payload, about.
 const ROW_BYTES: u64 = 8_192;
 
@@ -181,8 +179,8 @@ impl Store {
     }
 
     /// Housekeeping that acknowledgements need not wait for.
-    pub(super) fn after_append(&mut self) -> Result<(), JournalError> {
-        if self.log_bytes < CHECKPOINT_BYTES {
+    pub(super) fn after_append(&mut self, options: &Options) -> Result<(), JournalError> {
+        if self.log_bytes < options.log_bytes {
             return Ok(());
         }
         self.reach(Step::BeforeCheckpoint)?;

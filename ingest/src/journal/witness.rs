@@ -45,19 +45,22 @@ const SLOT: usize = 4096;
 const MAGIC: &[u8; 8] = b"HWWITNS1";
 
 impl WitnessFile {
-    /// Makes the file, synced with its directory entry.
+    /// Makes the file, synced with its directory entry. It gets its name only when it is whole: a crash on the way
+    /// leaves a directory that is as good as empty.
     pub(super) fn create(dir: &Path, first: Witness) -> Result<WitnessFile, JournalError> {
         let path = path_in(dir);
+        let draft = path.with_extension("draft");
         let create = || -> io::Result<File> {
             let file = OpenOptions::new()
                 .read(true)
                 .write(true)
                 .create(true)
                 .truncate(true)
-                .open(&path)?;
+                .open(&draft)?;
             file.write_all_at(&[0; 2 * SLOT], 0)?;
             write_slot(&file, &first)?;
             file.sync_all()?;
+            std::fs::rename(&draft, &path)?;
             sync_dir(dir)?;
             Ok(file)
         };

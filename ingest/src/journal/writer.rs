@@ -446,7 +446,7 @@ impl Writer {
                 for (queued, appended) in answers {
                     (queued.acknowledgement)(Ok(appended));
                 }
-                self.journal.store.after_append()
+                self.journal.store.after_append(&self.journal.options)
             }
             Err(failed) => {
                 let NotWritten { error, inputs } = *failed;

@@ -19,6 +19,7 @@ pub use plan::{Desired, Reconciled, plan};
 pub use schema::{Catalogued, CataloguedColumn};
 pub(crate) use schema::{catalog, quoted};
 pub(crate) use store::Store;
+pub use upkeep::backup;
 
 #[cfg(test)]
 pub(crate) mod tests {

@@ -16,6 +16,7 @@ use super::open::{opened, read_marker};
 use super::plan::{Desired, Reconciled, Step, steps};
 use super::schema::{Catalogued, Table, quoted};
 use crate::error::SinkError;
+use crate::moment::{Moment, Reached, tell};
 
 /// The view database, opened for writing.
 pub(crate) struct Store {
@@ -28,6 +29,8 @@ pub(crate) struct Store {
     level: Cell<bool>,
     /// Every table was there, and is as its view defines it.
     fits: Cell<bool>,
+    /// Who is told of each moment; a test.
+    pub(crate) reached: Option<Reached>,
 }
 
 impl Store {
@@ -50,7 +53,8 @@ impl Store {
         assert_eq!(tables.len(), views.len(), "view names are distinct");
         let marker = Cell::new(read_marker(&conn)?);
         let (level, fits) = (Cell::new(false), Cell::new(true));
-        let store = Store { conn, wal_pages, tables, marker, level, fits };
+        let reached = None;
+        let store = Store { conn, wal_pages, tables, marker, level, fits, reached };
         store.create_missing()?;
         Ok((store, aside))
     }
@@ -105,7 +109,7 @@ impl Store {
         if let (Some(epoch), Some(watermark)) = (batch.epoch(), batch.watermark()) {
             self.move_marker(&tx, epoch, watermark, now)?;
         }
-        tx.commit()?;
+        self.commit(tx)?;
         if let Some(epoch) = batch.epoch() {
             self.marker.set(Some(epoch));
         }
@@ -144,7 +148,7 @@ impl Store {
                 tx.execute("UPDATE _progress SET state = 'live'", [])?;
             }
         }
-        tx.commit()?;
+        self.commit(tx)?;
         self.marker.set(epoch);
         Ok(steps.iter().map(Step::report).collect())
     }
@@ -162,6 +166,7 @@ impl Store {
     /// Closes it so that the next start need not check it.
     pub(crate) fn close(self) -> Result<(), SinkError> {
         self.conn.execute("UPDATE _progress SET clean = 1", [])?;
+        tell(self.reached.as_ref(), Moment::BeforeLog);
         self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         self.conn.close().map_err(|(_, error)| error.into())
     }
@@ -169,6 +174,13 @@ impl Store {
     /// A deferred transaction that turns into a writer fails at once when it meets another; this one waits.
     fn begin(&self) -> Result<Transaction<'_>, SinkError> {
         Ok(Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate)?)
+    }
+
+    fn commit(&self, tx: Transaction<'_>) -> Result<(), SinkError> {
+        tell(self.reached.as_ref(), Moment::BeforeCommit);
+        tx.commit()?;
+        tell(self.reached.as_ref(), Moment::AfterCommit);
+        Ok(())
     }
 
     fn move_marker(

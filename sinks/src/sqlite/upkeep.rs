@@ -9,8 +9,10 @@ use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 use tracing::{error, warn};
 
+use super::open::opened_read_only;
 use super::store::Store;
 use crate::error::SinkError;
+use crate::moment::{Moment, tell};
 
 const PAGE: i64 = 4096;
 const CHECKPOINT_BYTES: i64 = 16 << 20;
@@ -47,6 +49,7 @@ impl Store {
 
     /// Returns the bytes that could not be moved.
     fn checkpoint(&self, mode: &str) -> Result<i64, SinkError> {
+        tell(self.reached.as_ref(), Moment::BeforeLog);
         let sql = format!("PRAGMA wal_checkpoint({mode})");
         let (pages, moved): (i64, i64) =
             self.conn.query_row(&sql, [], |row| Ok((row.get(1)?, row.get(2)?)))?;
@@ -60,38 +63,53 @@ impl Store {
     pub(crate) fn backup(
         &self,
         to: &Path,
-        mut between: impl FnMut() -> Result<(), SinkError>,
+        between: impl FnMut() -> Result<(), SinkError>,
     ) -> Result<(), SinkError> {
-        let mut part = OsString::from(to);
-        part.push(".part");
-        let part = PathBuf::from(part);
-        if part.exists() {
-            std::fs::remove_file(&part).map_err(SinkError::io(&part))?;
-        }
-        let mut copy = Connection::open(&part)?;
-        {
-            let backup = Backup::new(&self.conn, &mut copy)?;
-            loop {
-                match backup.step(BACKUP_PAGES)? {
-                    StepResult::Done => break,
-                    StepResult::Busy | StepResult::Locked => return Err(SinkError::Busy),
-                    _ => between()?,
-                }
+        copy(&self.conn, to, BACKUP_PAGES, between)
+    }
+}
+
+/// Copies the database at `path` to `to`, as of one moment, beside whoever writes it; checked and synced before it gets
+/// its name. What the writer commits meanwhile stays in its log until the copy is done.
+pub fn backup(path: &Path, to: &Path) -> Result<(), SinkError> {
+    copy(&opened_read_only(path)?, to, -1, || Ok(()))
+}
+
+fn copy(
+    from: &Connection,
+    to: &Path,
+    pages: i32,
+    mut between: impl FnMut() -> Result<(), SinkError>,
+) -> Result<(), SinkError> {
+    let mut part = OsString::from(to);
+    part.push(".part");
+    let part = PathBuf::from(part);
+    if part.exists() {
+        std::fs::remove_file(&part).map_err(SinkError::io(&part))?;
+    }
+    let mut copy = Connection::open(&part)?;
+    {
+        let backup = Backup::new(from, &mut copy)?;
+        loop {
+            match backup.step(pages)? {
+                StepResult::Done => break,
+                StepResult::Busy | StepResult::Locked => return Err(SinkError::Busy),
+                _ => between()?,
             }
         }
-        // The copy is a database at rest: no write-ahead log, and nobody has it open.
-        copy.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;
-        copy.execute("UPDATE _progress SET clean = 1", [])?;
-        let found: String = copy.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
-        if found != "ok" {
-            let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
-            return Err(rusqlite::Error::SqliteFailure(code, Some(found)).into());
-        }
-        copy.close().map_err(|(_, error)| error)?;
-        File::open(&part).and_then(|file| file.sync_all()).map_err(SinkError::io(&part))?;
-        std::fs::rename(&part, to).map_err(SinkError::io(to))?;
-        let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(SinkError::io(folder))
     }
+    // The copy is a database at rest: no write-ahead log, and nobody has it open.
+    copy.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;
+    copy.execute("UPDATE _progress SET clean = 1", [])?;
+    let found: String = copy.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if found != "ok" {
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+        return Err(rusqlite::Error::SqliteFailure(code, Some(found)).into());
+    }
+    copy.close().map_err(|(_, error)| error)?;
+    File::open(&part).and_then(|file| file.sync_all()).map_err(SinkError::io(&part))?;
+    std::fs::rename(&part, to).map_err(SinkError::io(to))?;
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(SinkError::io(folder))
 }

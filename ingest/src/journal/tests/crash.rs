@@ -39,7 +39,7 @@ fn a_kill_at_any_step_keeps_what_was_acknowledged() {
             disk.0.lock().unwrap().taken.clear();
             let before = acked;
             acked = rig.append(http, 1 + i % 3, START + i as i64).unwrap().meta.last_seq;
-            rig.journal.store.after_append().unwrap();
+            rig.journal.store.after_append(&small).unwrap();
             if i % 400 == 399 {
                 rig.journal.store.drop_before(acked).unwrap();
             }

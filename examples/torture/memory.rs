@@ -1,0 +1,12 @@
+//! How much memory a process has, by `/proc`.
+
+use anyhow::{Context, Result};
+
+/// A line of `/proc/PROCESS/status`, MiB: `VmRSS` for now, `VmHWM` for the most so far.
+pub(crate) fn of(process: &str, name: &str) -> Result<u64> {
+    let path = format!("/proc/{process}/status");
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    Ok(kib.with_context(|| format!("{path} does not say {name}"))? / 1024)
+}
