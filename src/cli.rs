@@ -263,6 +263,15 @@ pub(crate) enum Journal {
         #[arg(long, value_name = "FILE", default_value = "-")]
         to: PathBuf,
     },
+    /// Copies the data directory, also beside a running service: journal, base, checkpoints and views. A service
+    /// that is started on the copy goes on from there.
+    Backup {
+        #[command(flatten)]
+        place: Place,
+        /// The directory to make.
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
     /// Makes a new journal from an export.
     Import {
         #[command(flatten)]

@@ -1,4 +1,4 @@
-//! `highwater journal`: verify, stat, export, import.
+//! `highwater journal`: verify, stat, backup, export, import.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -10,7 +10,7 @@ use highwater_ingest::{checkpoint, journal};
 use highwater_model::format_ms;
 use tracing::info;
 
-use super::print;
+use super::{backup, print};
 use crate::base::base_in;
 use crate::cli::Journal;
 use crate::plan::checkpoints_in;
@@ -42,6 +42,12 @@ pub(crate) fn journal(command: Journal) -> Result<()> {
                 stat.witness.epoch,
             ))?;
             print(&kept(&dir)?)
+        }
+        Journal::Backup { place, to } => {
+            let journal_dir = place.journal()?;
+            let data_dir = journal_dir.parent().unwrap_or(&journal_dir);
+            let records = backup::take(data_dir, &place.views()?, &to)?;
+            print(&format!("{records} records are safe in {}\n", to.display()))
         }
         Journal::Export { place, to } => export(&place.journal()?, &to),
         Journal::Import { place, from } => {

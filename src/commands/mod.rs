@@ -1,5 +1,6 @@
 //! One file per command: asks the rest of the program for what was asked of it, and prints the answer.
 
+mod backup;
 pub(crate) mod demo;
 pub(crate) mod dlq;
 pub(crate) mod journal;

@@ -74,6 +74,33 @@ fn a_file_cut_off_anywhere_is_noticed() {
     assert!(matches!(found.read(), Err(CheckpointError::Damaged { .. })));
 }
 
+/// Format 1 is on customers' disks: when this fails, the format has changed and needs a new number.
+#[test]
+fn a_checkpoint_of_format_1_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoints = Checkpoints::open(dir.path()).unwrap();
+    checkpoints.write(&about(5), &kept(5)).unwrap();
+    let path = checkpoints.list().unwrap().remove(0).path;
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/checkpoint/golden_1.txt");
+    let hex = |bytes: &[u8]| {
+        let lines = bytes.chunks(50);
+        lines.fold(String::new(), |text, line| {
+            line.iter().fold(text, |text, byte| format!("{text}{byte:02x}")) + "\n"
+        })
+    };
+    let written = hex(&fs::read(&path).unwrap());
+    if std::env::var_os("HIGHWATER_BLESS").is_some() {
+        fs::write(&golden, &written).unwrap();
+    }
+    let text = fs::read_to_string(golden).unwrap();
+    assert_eq!(written, text, "this version writes what it wrote");
+    let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    fs::write(&path, digits.chunks(2).map(byte).collect::<Vec<u8>>()).unwrap();
+    let found = checkpoints.list().unwrap().remove(0);
+    assert_eq!(found.read().unwrap(), Checkpoint { about: about(5), kept: kept(5) });
+}
+
 #[test]
 fn a_later_format_is_refused_by_its_name() {
     let dir = tempfile::tempdir().unwrap();

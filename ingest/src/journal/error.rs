@@ -88,8 +88,8 @@ pub enum JournalError {
     #[error("line {line} of the export: {what}\nhint: export again; nothing usable was imported")]
     BadExport { line: u64, what: String },
 
-    /// An import would overwrite a journal.
-    #[error("{} already holds a journal\nhint: import into a new directory", dir.display())]
+    /// An import or a backup would overwrite a journal.
+    #[error("{} already holds a journal\nhint: give a new directory", dir.display())]
     Occupied { dir: PathBuf },
 }
 

@@ -16,6 +16,7 @@
 //! - After a failed read, write or sync the writer stops for good; only a full disk is survived.
 
 mod assemble;
+mod backup;
 mod book;
 mod core;
 mod disk;
@@ -45,6 +46,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use self::backup::backup;
 pub use self::core::Journal;
 pub use self::disk::{Disk, RealDisk, Step};
 pub use self::error::JournalError;

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use highwater_dataflow::{Epoch, EventTime};
+use rusqlite::backup::Backup;
 use rusqlite::config::DbConfig;
 use rusqlite::{
     Connection, OpenFlags, OptionalExtension, Row as SqlRow, TransactionBehavior, params,
@@ -377,6 +378,18 @@ impl Segment {
             .execute("UPDATE meta SET sealed = 1 WHERE id = 1 AND sealed = 0", [])
             .map(drop)
             .map_err(|e| JournalError::sqlite("cannot seal", &self.path, e))
+    }
+
+    /// Copies it as of one moment, whoever writes to it, to a database at rest: one file, not yet synced.
+    pub(super) fn copy(&self, to: &Path) -> Result<(), JournalError> {
+        let copy = || -> rusqlite::Result<()> {
+            let mut copy = Connection::open(to)?;
+            // All pages in one step: what is committed meanwhile does not make it begin anew.
+            Backup::new(&self.conn, &mut copy)?.step(-1)?;
+            copy.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+            copy.close().map_err(|(_, e)| e)
+        };
+        copy().map_err(|e| self.unreadable(e))
     }
 
     /// Full integrity check, indexes included: what `journal verify` adds.

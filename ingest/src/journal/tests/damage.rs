@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
+use super::super::segment::StoredFrame;
 use super::super::*;
 use super::rig::*;
 
@@ -52,13 +53,7 @@ fn a_flipped_bit_is_refused_or_harmless() {
             }
             bytes[at] ^= 1 << rng.random_range(0..8);
             fs::write(&path, bytes).unwrap();
-            // The shared-memory index belongs to a process that is gone.
-            for entry in fs::read_dir(work.path()).unwrap() {
-                let path = entry.unwrap().path();
-                if path.to_string_lossy().ends_with("-shm") {
-                    fs::remove_file(path).unwrap();
-                }
-            }
+            without_index(work.path());
             let context = format!("flip {flip} in byte {at} of {}", path.display());
             match Rig::open(work.path(), options()) {
                 Ok(mut rig) => {
@@ -78,6 +73,89 @@ fn a_flipped_bit_is_refused_or_harmless() {
             }
         }
         assert!(refused > 200, "only {refused} of 500 flips hit anything");
+    }
+}
+
+/// A thousand flips in what was acknowledged: in payloads and hashes, in segments and in the log of the last one.
+#[test]
+fn a_flipped_bit_below_the_witness_names_its_segment_and_range() {
+    let (good, work) = (scratch(), scratch());
+    let mut rng = SmallRng::seed_from_u64(20_260_102);
+    let mut refused = 0;
+    for close in [true, false] {
+        restore(scratch().path(), good.path());
+        journal(good.path(), close);
+        // The two lie side by side in a row.
+        let bytes = |frame: &StoredFrame| [&frame.hash[..], &frame.payload].concat();
+        let written = stored(good.path());
+        let places = written.iter().flat_map(|it| places(good.path(), it, &bytes(it)));
+        let places: Vec<Place> = places.collect();
+        assert!(places.iter().any(|place| place.in_log()) != close);
+        for flip in 0..500 {
+            let place = &places[rng.random_range(0..places.len())];
+            restore(good.path(), work.path());
+            without_index(work.path());
+            let path = work.path().join(&place.file);
+            let mut bytes = fs::read(&path).unwrap();
+            bytes[rng.random_range(place.from..place.to)] ^= 1 << rng.random_range(0..8);
+            fs::write(&path, bytes).unwrap();
+            let context = format!("flip {flip} in {place:?}");
+            match Rig::open(work.path(), options()).err() {
+                Some(JournalError::Damaged { segment, from, to, .. }) => {
+                    assert!(place.file.starts_with(&segment), "{context}: {segment}");
+                    let range = from..=to;
+                    // What the log has of a frame breaks off everything that follows it, too.
+                    let whole = range.contains(&place.seqs.0) && range.contains(&place.seqs.1);
+                    assert!(whole || place.in_log(), "{context}: {range:?}");
+                    refused += 1;
+                }
+                other => panic!("{context}: {other:?}"),
+            }
+        }
+    }
+    assert_eq!(refused, 1_000, "none was silent");
+}
+
+/// Where something of a frame lies: bytes `from` to `to` of a file.
+#[derive(Debug)]
+struct Place {
+    file: String,
+    from: usize,
+    to: usize,
+    seqs: (u64, u64),
+}
+
+impl Place {
+    fn in_log(&self) -> bool {
+        self.file.ends_with("-wal")
+    }
+}
+
+/// Everywhere that `needle` lies as a whole.
+fn places(dir: &Path, frame: &StoredFrame, needle: &[u8]) -> Vec<Place> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let file = path.file_name().unwrap().to_string_lossy().into_owned();
+        if !file.starts_with("frames-") || file.ends_with("-shm") {
+            continue;
+        }
+        let bytes = fs::read(&path).unwrap();
+        for (from, _) in bytes.windows(needle.len()).enumerate().filter(|(_, it)| *it == needle) {
+            let seqs = (frame.first_seq, frame.last_seq);
+            found.push(Place { file: file.clone(), from, to: from + needle.len(), seqs });
+        }
+    }
+    found
+}
+
+/// The shared-memory index belongs to a process that is gone.
+fn without_index(dir: &Path) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.to_string_lossy().ends_with("-shm") {
+            fs::remove_file(path).unwrap();
+        }
     }
 }
 
@@ -189,8 +267,7 @@ fn a_torn_tail_starts_at_every_byte() {
     assert!(before < log.len());
     let segment = files::list(kill.path()).unwrap()[0].path.clone();
     let mut kept = [0, 0];
-    // Every byte of the frame headers and the stored frame, every 16th of the page's empty middle.
-    for cut in (before..=log.len()).filter(|cut| keep(&log, *cut)) {
+    for cut in before..=log.len() {
         fs::remove_dir_all(work.path()).unwrap();
         fs::create_dir(work.path()).unwrap();
         fs::copy(&segment, work.path().join(segment.file_name().unwrap())).unwrap();
@@ -212,11 +289,6 @@ fn a_torn_tail_starts_at_every_byte() {
         let error = Rig::open(work.path(), options()).err();
         assert!(matches!(error, Some(JournalError::Damaged { .. })), "cut at {cut}: {error:?}");
     }
-}
-
-fn keep(log: &[u8], cut: usize) -> bool {
-    let zeros = |at: usize| log.get(at.saturating_sub(16)..(at + 16).min(log.len()));
-    cut.is_multiple_of(16) || zeros(cut).is_some_and(|near| near.iter().any(|byte| *byte != 0))
 }
 
 fn log_of(dir: &Path) -> (String, Vec<u8>) {

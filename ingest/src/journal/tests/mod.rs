@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod backup;
 mod crash;
 mod damage;
 mod follow;
