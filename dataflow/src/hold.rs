@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::Datum;
-use crate::closed::{Out, closed};
-use crate::table::{Change, Table};
+use crate::closed::{Out, closed, route};
+use crate::table::Table;
 use crate::time::{EventTime, FOREVER, Millis, Span};
 
 /// Changes waiting for the watermark to reach their time.
@@ -49,11 +49,46 @@ impl<D: Datum> Pending<D> {
     }
 }
 
-fn flush<D: Datum>(changes: &mut Vec<(D, isize)>, out: &mut Out<D>) {
-    differential_dataflow::consolidation::consolidate(changes);
-    for (row, diff) in changes.drain(..) {
-        out.give(row, diff);
+/// Takes what is said of an epoch's rows: at once, or for when the watermark is there.
+struct Saying<'a, D> {
+    watermark: EventTime,
+    pending: &'a mut Pending<D>,
+    changes: &'a mut Vec<(D, isize)>,
+}
+
+impl<D: Datum> Saying<'_, D> {
+    fn now(&mut self, row: D, diff: isize) {
+        self.changes.push((row, diff));
     }
+
+    fn at(&mut self, at: EventTime, row: D, diff: isize) {
+        if at <= self.watermark {
+            self.now(row, diff);
+        } else {
+            self.pending.at(at, row, diff);
+        }
+    }
+}
+
+/// What `each` says of the rows, in its time. State: what is said for times ahead of the watermark.
+fn in_time<'s, D: Datum>(
+    table: Table<'s, D>,
+    name: &str,
+    key: impl Fn(&D) -> u64 + 'static,
+    each: impl Fn(&mut Saying<'_, D>, D, isize) + 'static,
+) -> Table<'s, D> {
+    let mut changes = Vec::new();
+    closed(table, name, key, Pending::new(), move |pending, now, rows, out: &mut Out<D>| {
+        pending.due(now.watermark, &mut changes);
+        let mut saying = Saying { watermark: now.watermark, pending, changes: &mut changes };
+        for (row, _, diff) in rows.drain(..) {
+            each(&mut saying, row, diff);
+        }
+        differential_dataflow::consolidation::consolidate(&mut changes);
+        for (row, diff) in changes.drain(..) {
+            out.give(row, diff);
+        }
+    })
 }
 
 impl<K: Datum, V: Datum> Table<'_, (K, Span<V>)> {
@@ -65,27 +100,17 @@ impl<K: Datum, V: Datum> Table<'_, (K, Span<V>)> {
         if duration <= 0 {
             return self;
         }
-        let mut changes = Vec::new();
-        closed(
+        in_time(
             self,
             name,
-            |(key, _)| crate::closed::route(key),
-            Pending::new(),
-            move |pending, now, rows: &mut Vec<Change<(K, Span<V>)>>, out| {
-                pending.due(now.watermark, &mut changes);
-                for (row, _, diff) in rows.drain(..) {
-                    let matures = row.1.from.saturating_add(duration);
-                    if row.1.to < FOREVER {
-                        if row.1.to >= matures {
-                            changes.push((row, diff));
-                        }
-                    } else if matures <= now.watermark {
-                        changes.push((row, diff));
-                    } else {
-                        pending.at(matures, row, diff);
-                    }
+            |(key, _)| route(key),
+            move |saying, row, diff| {
+                let matures = row.1.from.saturating_add(duration);
+                if row.1.to == FOREVER {
+                    saying.at(matures, row, diff);
+                } else if row.1.to >= matures {
+                    saying.now(row, diff);
                 }
-                flush(&mut changes, out);
             },
         )
     }
@@ -94,27 +119,21 @@ impl<K: Datum, V: Datum> Table<'_, (K, Span<V>)> {
     ///
     /// An open span ends once the watermark is `duration` past its start. State: open spans younger than that.
     pub fn lasts_at_most(self, name: &str, duration: Millis) -> Self {
-        let mut changes = Vec::new();
-        closed(
+        in_time(
             self,
             name,
-            |(key, _)| crate::closed::route(key),
-            Pending::new(),
-            move |pending, now, rows: &mut Vec<Change<(K, Span<V>)>>, out| {
-                pending.due(now.watermark, &mut changes);
-                for ((key, span), _, diff) in rows.drain(..) {
-                    let over = span.from.saturating_add(duration);
-                    let ended = (key, Span { to: span.to.min(over), ..span });
-                    if span.to < FOREVER || over <= now.watermark {
-                        changes.push((ended, diff));
-                        continue;
-                    }
-                    let open = (ended.0.clone(), Span { to: FOREVER, ..ended.1.clone() });
-                    changes.push((open.clone(), diff));
-                    pending.at(over, open, -diff);
-                    pending.at(over, ended, diff);
+            |(key, _)| route(key),
+            move |saying, (key, span), diff| {
+                let over = span.from.saturating_add(duration);
+                let ended = (key, Span { to: span.to.min(over), ..span });
+                if span.to < FOREVER || over <= saying.watermark {
+                    saying.now(ended, diff);
+                    return;
                 }
-                flush(&mut changes, out);
+                let open = (ended.0.clone(), Span { to: FOREVER, ..ended.1.clone() });
+                saying.now(open.clone(), diff);
+                saying.at(over, open, -diff);
+                saying.at(over, ended, diff);
             },
         )
     }
@@ -129,26 +148,16 @@ impl<D: Datum> Table<'_, D> {
         name: &str,
         active: impl Fn(&D) -> (EventTime, EventTime) + 'static,
     ) -> Self {
-        let mut changes = Vec::new();
-        let pending = Pending::new();
-        closed(self, name, crate::closed::route, pending, move |pending, now, rows, out| {
-            pending.due(now.watermark, &mut changes);
-            for (row, _, diff) in rows.drain(..) {
-                let (from, to) = active(&row);
-                // What never ends is there also when the input has ended.
-                if (to <= now.watermark && to < FOREVER) || to <= from {
-                    continue;
-                }
-                if to < FOREVER {
-                    pending.at(to, row.clone(), -diff);
-                }
-                if from <= now.watermark {
-                    changes.push((row, diff));
-                } else {
-                    pending.at(from, row, diff);
-                }
+        in_time(self, name, route, move |saying, row, diff| {
+            let (from, to) = active(&row);
+            // What never ends is there also when the input has ended.
+            if (to <= saying.watermark && to < FOREVER) || to <= from {
+                return;
             }
-            flush(&mut changes, out);
+            if to < FOREVER {
+                saying.at(to, row.clone(), -diff);
+            }
+            saying.at(from, row, diff);
         })
     }
 }
