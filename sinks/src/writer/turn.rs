@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use highwater_dataflow::latency::{Latency, Stage};
 use highwater_dataflow::view::{Stamps, View};
-use highwater_dataflow::{Clock, Epoch};
+use highwater_dataflow::{Clock, Epoch, EventTime};
 use tracing::{error, info, warn};
 
 use super::{CommittedBatch, Config, Health, Listener, Sleeper, Status};
@@ -15,7 +15,7 @@ use crate::error::SinkError;
 use crate::inbox::{Arrived, Inbox, Order, Taken};
 use crate::outbox::{self, Listed, Replayed, Settled};
 use crate::sender::Bell;
-use crate::sqlite::{Batch, Desired, Store};
+use crate::sqlite::{Batch, Desired, Reconciled, Store};
 
 /// Nothing to do for so long is a quiet moment.
 const QUIET: Duration = Duration::from_secs(1);
@@ -337,16 +337,26 @@ impl Hands {
                 })?;
             }
         }
+        self.is_live(store, watermark, Vec::new());
+        Ok(())
+    }
+
+    fn is_live(
+        &mut self,
+        store: &Store,
+        watermark: Option<EventTime>,
+        reconciled: Vec<Reconciled>,
+    ) {
         let epoch = store.marker();
         self.report(|status| {
             status.health = Health::Live;
             status.epoch = epoch;
             status.watermark_ms = watermark;
+            status.reconciled = reconciled;
         });
         self.phase = Phase::Live;
         self.log_dirty = true;
         self.bells.iter().for_each(|bell| bell.ring(Vec::new()));
-        Ok(())
     }
 
     fn catch_up(&mut self, store: &Store) -> Result<(), SinkError> {
@@ -372,19 +382,11 @@ impl Hands {
                 "view reconciled"
             );
         }
-        let (epoch, watermark) = (store.marker(), desired.watermark());
+        let watermark = desired.watermark();
         for listener in &mut self.listeners {
             listener.caught_up(desired, &reconciled);
         }
-        self.report(|status| {
-            status.health = Health::Live;
-            status.epoch = epoch;
-            status.watermark_ms = watermark;
-            status.reconciled = reconciled;
-        });
-        self.phase = Phase::Live;
-        self.log_dirty = true;
-        self.bells.iter().for_each(|bell| bell.ring(Vec::new()));
+        self.is_live(store, watermark, reconciled);
         Ok(())
     }
 
