@@ -3,6 +3,7 @@
 
 mod acceptance;
 mod authoring;
+mod backup;
 mod bank;
 mod cluster;
 mod crash;
@@ -11,6 +12,7 @@ mod full_disk;
 mod oracle;
 mod restart;
 mod sim;
+mod synced;
 mod ten_days;
 mod tidy;
 mod torture;

@@ -11,7 +11,7 @@ use highwater_dataflow::Clock;
 
 use crate::aim::Aim;
 use crate::child::{Order, SECRET, Wall};
-use crate::memory;
+use crate::{memory, power};
 
 /// What alerts are signed with; it must not be in anything that a life says.
 const CANARY: &str = "whsec_Y2FuYXJ5LW9mLXRoZS10b3J0dXJlLXJ1bi1rZWVwLW91dA==";
@@ -33,6 +33,8 @@ pub(crate) enum Ending {
     Syscall(u64),
     /// As it likes, when the so many-th sync that one of its threads asks for fails.
     Failing(u64),
+    /// With the power of the disk cut, so long after it acknowledged so many deliveries.
+    Power(u64, Duration),
     /// In order.
     Orderly,
 }
@@ -74,7 +76,7 @@ pub(crate) fn live(order: &Order, ending: Ending) -> Result<Lived> {
     let (to, lines) = channel();
     thread::spawn(move || BufReader::new(out).lines().try_for_each(|line| to.send(line)));
     let mut lived = Lived::default();
-    let heard = listen(&mut process, &lines, ending, &mut lived);
+    let heard = listen(&mut process, order, &lines, ending, &mut lived);
     if heard.is_err() {
         let _ = process.kill();
     }
@@ -85,7 +87,7 @@ pub(crate) fn live(order: &Order, ending: Ending) -> Result<Lived> {
     lived.failed = status.code().is_some_and(|code| code != 0);
     let end = || log.lines().rev().take(5).collect::<Vec<_>>().join("\n");
     // One whose views cannot be written says so and fails; one whose journal cannot aborts.
-    let may_fail = matches!(ending, Ending::Failing(_));
+    let may_fail = matches!(ending, Ending::Failing(_) | Ending::Power(..));
     if status.code().is_some_and(|code| code != 0 && !may_fail) {
         bail!("a life ended with {status}; the end of its log, last line first:\n{}", end());
     }
@@ -122,6 +124,7 @@ fn start(order: &Order, ending: Ending) -> Result<Child> {
 
 fn listen(
     process: &mut Child,
+    order: &Order,
     lines: &Receiver<std::io::Result<String>>,
     ending: Ending,
     lived: &mut Lived,
@@ -139,6 +142,9 @@ fn listen(
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
             Err(RecvTimeoutError::Timeout) => {
                 ensure!(limit < PATIENCE, "a life does not end");
+                if let (Ending::Power(..), Some(dir)) = (ending, &order.directory) {
+                    power::Disk::cut(dir)?;
+                }
                 lived.peak_mib = memory::of(&process.id().to_string(), "VmHWM").unwrap_or(0);
                 // One that has just ended is past it.
                 let _ = process.kill();
@@ -158,7 +164,7 @@ fn listen(
                     lived.acknowledged.extend(from.parse::<u64>()?..to.parse::<u64>()?);
                 }
                 deliveries += 1;
-                if let Ending::Amid(after, more) = ending
+                if let Ending::Amid(after, more) | Ending::Power(after, more) = ending
                     && deliveries == after
                 {
                     limit = Wall.instant().saturating_duration_since(began) + more;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo run --release --example torture -- --cycles 2000 --seed 1
+//! unshare -m cargo run --release --example torture -- --cycles 500 --power
 //! cargo run --release --example torture -- --load 10000000 --data load
 //! ```
 //!
@@ -51,6 +52,7 @@ mod life;
 mod load;
 mod memory;
 mod oracle;
+mod power;
 mod receiver;
 #[path = "../../src/rerun.rs"]
 mod rerun;
@@ -74,6 +76,9 @@ struct Args {
     /// O6: the most memory that a life may take, MiB.
     #[arg(long, default_value_t = 512)]
     memory_mib: u64,
+    /// Cut the power instead of killing: each cycle ends with its file system stopped, unsynced writes lost. For root.
+    #[arg(long)]
+    power: bool,
     /// Where to work; a temporary directory unless given.
     #[arg(long)]
     data: Option<PathBuf>,

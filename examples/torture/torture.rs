@@ -1,7 +1,7 @@
 //! The cycles: which way each of them ends, what is checked after it, and the figures in the end.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -12,6 +12,7 @@ use crate::check::{Known, Memory, check};
 use crate::child::{Order, Wall, alerts};
 use crate::life::{Ending, Lived, can_trace, live};
 use crate::oracle::Oracle;
+use crate::power::Disk;
 use crate::receiver::{Mail, Receiver, of_file};
 use crate::script::Draw;
 use crate::{Args, say};
@@ -27,6 +28,7 @@ struct Figures {
     at_random: u64,
     at_syscall: u64,
     failing: u64,
+    power: u64,
     at_points: BTreeMap<Point, u64>,
     resumed: u64,
     acknowledged: usize,
@@ -48,7 +50,12 @@ pub(crate) fn run(dir: &Path, args: &Args) -> Result<()> {
         let mut place = Place::new(dir, done, &receiver, args)?;
         for n in 0..lives {
             let cycle = done + n + 1;
-            let ending = ending(cycle, tracing, &mut points, &mut draw);
+            let ending = match args.power {
+                true => {
+                    Ending::Power(1 + draw.below(18), Duration::from_micros(draw.below(20_000)))
+                }
+                false => ending(cycle, tracing, &mut points, &mut draw),
+            };
             receiver.unwell(true);
             let lived = place.live(ending, &mut draw);
             let lived =
@@ -100,7 +107,8 @@ fn ending(
 
 /// A directory and what is known of it, over the lives that share it.
 struct Place<'a> {
-    dir: std::path::PathBuf,
+    dir: PathBuf,
+    disk: Option<Disk>,
     args: &'a Args,
     receiver: &'a Receiver,
     oracle: Oracle,
@@ -115,8 +123,10 @@ impl<'a> Place<'a> {
         let dir = dir.join(format!("from-cycle-{}", done + 1));
         std::fs::create_dir_all(&dir).context("cannot make a directory")?;
         receiver.forget();
+        let disk = if args.power { Some(Disk::mount(&dir)?) } else { None };
         Ok(Place {
             dir,
+            disk,
             args,
             receiver,
             oracle: Oracle::new(),
@@ -145,6 +155,9 @@ impl<'a> Place<'a> {
         };
         self.lives += 1;
         let lived = live(&order, ending)?;
+        if let (Some(disk), Ending::Power(..)) = (&self.disk, ending) {
+            disk.again()?;
+        }
         let cap = self.args.memory_mib;
         ensure!(lived.peak_mib <= cap, "O6: {} MiB, more than {cap}", lived.peak_mib);
         self.acknowledged.extend(&lived.acknowledged);
@@ -168,13 +181,15 @@ impl<'a> Place<'a> {
         figures.acknowledged += self.acknowledged.len();
         figures.alerts += self.oracle.alerts.len();
         self.oracle.finish();
+        drop(self.disk);
         std::fs::remove_dir_all(&self.dir).context("cannot remove a directory that is done with")
     }
 }
 
 impl Figures {
     fn count(&mut self, ending: Ending, lived: &Lived) {
-        self.killed += u64::from(lived.killed && !matches!(ending, Ending::Failing(_)));
+        let by_us = !matches!(ending, Ending::Failing(_) | Ending::Power(..));
+        self.killed += u64::from(lived.killed && by_us);
         self.resumed += u64::from(lived.resumed);
         self.peak_mib = self.peak_mib.max(lived.peak_mib);
         match ending {
@@ -182,21 +197,24 @@ impl Figures {
             Ending::After(_) | Ending::Amid(..) if lived.killed => self.at_random += 1,
             Ending::Syscall(_) if lived.killed => self.at_syscall += 1,
             Ending::Failing(_) if lived.killed || lived.failed => self.failing += 1,
+            Ending::Power(..) if lived.killed || lived.failed => self.power += 1,
             _ => {}
         }
     }
 
     fn tell(&self, args: &Args, took: f64, tracing: bool) {
-        let Figures { killed, at_random, at_syscall, failing, at_points, resumed, .. } = self;
+        let Figures { killed, at_random, at_syscall, failing, power, at_points, resumed, .. } =
+            self;
         let at_point: u64 = at_points.values().sum();
-        for point in Point::all() {
+        for point in Point::all().into_iter().filter(|_| !args.power) {
             let times = at_points.get(&point).copied().unwrap_or(0);
             say(&format!("{times:>5} killed at {}", point.name()));
         }
         let traced = if tracing { "" } else { " (no strace here)" };
         say(&format!(
             "seed {}: {} cycles in {took:.0} s, {killed} killed: {at_point} at {} of {} sync points, {at_random} at \
-             random, {at_syscall} at the system's syncs{traced}; {failing} ended by a sync that failed; {resumed} went \
+             random, {at_syscall} at the system's syncs{traced}; {failing} ended by a sync that failed; {power} \
+             lost power; {resumed} went \
              on from a checkpoint; {} events acknowledged, 0 lost, 0 doubled; {} alert messages to 2 receivers, 0 forgotten, 0 sent again after they \
              were confirmed; at most {} MiB",
             args.seed,
