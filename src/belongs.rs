@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use highwater_dataflow::{Clock, Epoch};
+use highwater_ingest::checkpoint::fingerprint;
 use highwater_ingest::journal::{self, Disk, Journal, Options};
 use sha2::{Digest, Sha256};
 
@@ -35,6 +36,20 @@ impl Belongs {
     /// Whether one process with one journal is all there is.
     pub(crate) fn is_alone(&self) -> bool {
         self.cluster.is_none() && self.adopt.is_empty()
+    }
+
+    /// What checkpoints of this process are of; `None` where there are none, as it has several journals.
+    ///
+    /// `definition`: everything that answers depend on.
+    pub(crate) fn checkpoints_of(&self, definition: &str) -> Option<String> {
+        match &self.cluster {
+            _ if !self.adopt.is_empty() => None,
+            None => Some(definition.to_owned()),
+            Some(Cluster { process, hosts, .. }) => {
+                let whose = format!("process {process} of {}", hosts.len());
+                Some(fingerprint([definition.as_bytes(), whose.as_bytes()]))
+            }
+        }
     }
 
     /// Whether this process has the views.
@@ -77,11 +92,13 @@ impl Belongs {
     /// Meets the other processes, if there are any, and makes sure that every journal is here.
     ///
     /// `config`: everything that answers depend on. `shown`: the last epoch in the views of this process.
+    /// `checkpoints`: the epochs that it could go on from.
     pub(crate) fn meet(
         &self,
         opened: &[Opened],
         config: &str,
         shown: Epoch,
+        checkpoints: Vec<Epoch>,
         clock: &Arc<dyn Clock>,
     ) -> Result<Option<Joined>> {
         let Some(data_dir) = &self.data_dir else { return Ok(None) };
@@ -106,6 +123,7 @@ impl Belongs {
             config: cluster::hex(&Sha256::digest(config)),
             journals: opened.iter().map(tip).collect(),
             known,
+            checkpoints,
             shown,
             url: self.url.clone(),
         };

@@ -63,7 +63,7 @@ pub(crate) struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    fn suits(&self, about: &About) -> bool {
+    pub(crate) fn suits(&self, about: &About) -> bool {
         let told = match self.changelog {
             None => true,
             Some(position) => about.changelog.is_some_and(|told| position.get() >= Some(told)),
@@ -117,21 +117,24 @@ pub(crate) struct Writer {
     pub(crate) store: Checkpoints,
     pub(crate) definition: String,
     pub(crate) journal_dir: PathBuf,
-    pub(crate) control: Control,
+    /// `None`: the views are another process's, and it looks after them.
+    pub(crate) control: Option<Control>,
     pub(crate) changelog: Option<Position>,
-    pub(crate) retention: Retention,
+    /// `None`: the journal is kept whole.
+    pub(crate) retention: Option<Retention>,
 }
 
 impl Writer {
     /// Writes what was kept; the views have committed its epoch.
     pub(crate) fn write(&self, kept: &Kept) -> Result<()> {
-        let tip = journal::tip_at(&self.journal_dir, kept.epoch)?;
-        let Tip { epoch, seq, hash } = tip.context("the journal has no frame of this epoch")?;
+        let epoch = kept.epoch;
+        let tip = journal::tip_until(&self.journal_dir, epoch)?;
+        let Tip { seq, hash, .. } = tip.context("the journal's past is gone")?;
         let changelog = self.changelog.as_ref().and_then(Position::get);
         let about = About { definition: self.definition.clone(), epoch, seq, hash, changelog };
         self.store.write(&about, kept)?;
-        let dropped =
-            self.retention.look(&self.store).context("cannot let the journal's past go")?;
+        let Some(retention) = &self.retention else { return Ok(()) };
+        let dropped = retention.look(&self.store).context("cannot let the journal's past go")?;
         if dropped > 0 {
             info!(segments = dropped, "journal trimmed");
         }
@@ -140,7 +143,7 @@ impl Writer {
 
     /// Whether the views have committed everything up to `epoch`.
     fn reached(&self, epoch: Epoch) -> bool {
-        self.control.status().epoch >= Some(epoch)
+        self.control.as_ref().is_none_or(|control| control.status().epoch >= Some(epoch))
     }
 }
 
@@ -148,6 +151,7 @@ impl Writer {
 pub(crate) struct Scribe {
     to: Option<SyncSender<Kept>>,
     stop: Arc<AtomicBool>,
+    busy: Arc<AtomicBool>,
     thread: JoinHandle<Writer>,
 }
 
@@ -155,17 +159,23 @@ impl Scribe {
     pub(crate) fn start(writer: Writer) -> Scribe {
         let (to, kept) = sync_channel(1);
         let stop = Arc::new(AtomicBool::new(false));
-        let told = stop.clone();
+        let busy = Arc::new(AtomicBool::new(false));
+        let (told, working) = (stop.clone(), busy.clone());
         let run = move || {
-            work(&writer, &kept, &told);
+            work(&writer, &kept, &told, &working);
             writer
         };
         let thread = thread::Builder::new().name("checkpoint".into()).spawn(run);
-        Scribe { to: Some(to), stop, thread: thread.expect("the system gives us a thread") }
+        Scribe { to: Some(to), stop, busy, thread: thread.expect("the system gives us a thread") }
     }
 
     pub(crate) fn sender(&self) -> SyncSender<Kept> {
         self.to.clone().expect("it is taken only when it ends")
+    }
+
+    /// Set by whoever hands something over, and cleared when it is written.
+    pub(crate) fn busy(&self) -> Arc<AtomicBool> {
+        self.busy.clone()
     }
 
     /// Ends the thread and writes what was kept last, now that the views have everything.
@@ -182,7 +192,7 @@ impl Scribe {
     }
 }
 
-fn work(writer: &Writer, kept: &Receiver<Kept>, stop: &AtomicBool) {
+fn work(writer: &Writer, kept: &Receiver<Kept>, stop: &AtomicBool, busy: &AtomicBool) {
     for kept in kept {
         while !writer.reached(kept.epoch) {
             if stop.load(Ordering::SeqCst) {
@@ -191,6 +201,7 @@ fn work(writer: &Writer, kept: &Receiver<Kept>, stop: &AtomicBool) {
             thread::sleep(LOOK_EVERY);
         }
         tell(writer.write(&kept));
+        busy.store(false, Ordering::SeqCst);
     }
 }
 

@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 use anyhow::{Context, Result, anyhow, bail};
 use highwater_dataflow::latency::Latency;
 use highwater_dataflow::view::{Commit, View};
-use highwater_dataflow::{Clock, Epoch, Graph, Leave, Membership, Runtime};
+use highwater_dataflow::{Clock, Epoch, Graph, Leave, Membership, NotJoined, Runtime};
 use highwater_ingest::checkpoint::Checkpoints;
 use highwater_ingest::journal::{
     Disk, JournalError, JournalWriter, Options as JournalOptions, Reader, RealDisk, Verify,
@@ -31,7 +31,8 @@ use crate::base::{Beginning, Retention};
 use crate::belongs::{Belongs, Opened};
 use crate::checkpoints::{self, Keeping, Pace, Scribe, Wanted};
 use crate::cluster::{Joined, Number, PeerLost, Watch};
-use crate::feed::{self, Fed, Finished, Lane};
+use crate::feed::{self, Checkpointing, Fed, Finished, Lane};
+use crate::rounds::{self, Rounds};
 
 /// What an engine is made of.
 pub(crate) struct Parts {
@@ -118,11 +119,14 @@ impl Engine {
         let views = views(&parts.only);
         let Parts { belongs, settings, only, clock, latency, .. } = parts;
         let definition = checkpoints::definition(&settings, &only, parts.dataflow.workers);
-        // Checkpoints are of one journal and one process.
-        let keeping = parts.checkpoints.filter(|_| belongs.is_alone());
+        let mine = belongs.checkpoints_of(&definition);
+        let keeping = parts.checkpoints.filter(|_| mine.is_some());
         // A damaged database has no marker; it is set aside below.
         let marker = highwater_sinks::marker(&parts.sinks.path).unwrap_or_default();
-        let mut wanted = Wanted { definition: &definition, marker, changelog: None };
+        // Where the views are another process's, that one says how far they are.
+        let reach = if belongs.owns_views() { marker } else { Some(Epoch::MAX) };
+        let mine = mine.unwrap_or_default();
+        let mut wanted = Wanted { definition: &mine, marker: reach, changelog: None };
         let first = match &keeping {
             Some(keeping) => checkpoints::oldest(&keeping.dir, &wanted)?,
             None => None,
@@ -132,16 +136,6 @@ impl Engine {
         // The lock comes first: of two services on one directory the second touches nothing.
         let disk = parts.disk;
         let mut opened = belongs.open(parts.journal_dir.clone(), &options, disk, &clock)?;
-        let joined = belongs.meet(&opened, &definition, marker.unwrap_or(0), &clock)?;
-        let tip = opened[0].journal.recovery().tip;
-        let records: u64 = opened.iter().map(|it| it.journal.recovery().tip.seq).sum();
-        let last = opened.iter().map(|it| it.journal.recovery().tip.epoch).max();
-        let replay_until = joined.as_ref().map_or(last.unwrap_or(0), |it| it.replay_until);
-        for it in &mut opened {
-            // Nothing that was shown to anybody may change: what is new comes after it.
-            it.journal.continue_after(joined.as_ref().map_or(0, |it| it.started_after));
-        }
-
         let mut wiring = Wiring::new(clock.clone(), latency.clone());
         wiring.channels = parts.channels;
         wiring.listeners = parts.listeners;
@@ -164,8 +158,24 @@ impl Engine {
         let store = keeping.as_ref().map(|it| Checkpoints::open_on(&it.dir, disk()));
         let store = store.transpose()?;
         wanted.changelog = changelog.as_ref();
+        let usable = match &store {
+            Some(store) if !belongs.is_alone() && first.is_some() => {
+                rounds::usable(store, &wanted, stored.as_ref(), &definition, &parts.journal_dir)?
+            }
+            _ => Vec::new(),
+        };
+        let joined = belongs.meet(&opened, &definition, marker.unwrap_or(0), usable, &clock)?;
+        let tip = opened[0].journal.recovery().tip;
+        let records: u64 = opened.iter().map(|it| it.journal.recovery().tip.seq).sum();
+        let last = opened.iter().map(|it| it.journal.recovery().tip.epoch).max();
+        let replay_until = joined.as_ref().map_or(last.unwrap_or(0), |it| it.replay_until);
+        for it in &mut opened {
+            // Nothing that was shown to anybody may change: what is new comes after it.
+            it.journal.continue_after(joined.as_ref().map_or(0, |it| it.started_after));
+        }
+
         let checkpoint = match (&store, &stored) {
-            (Some(store), Some(stored)) if first.is_some() => {
+            (Some(store), Some(stored)) if first.is_some() && belongs.is_alone() => {
                 checkpoints::newest(store, &wanted, stored, &parts.journal_dir, &tip)?
             }
             _ => None,
@@ -183,7 +193,16 @@ impl Engine {
         let fed = Arc::new(Fed::default());
         let clustered = joined.is_some();
         let mut running = if let Some(joined) = joined {
-            let lanes = lanes(opened, 0)?;
+            let Joined { links, started_after, owner_url, watch, resume, .. } = joined;
+            let kept = match (&store, resume) {
+                (Some(store), Some(epoch)) => Some(rounds::agreed(store, epoch)?.kept),
+                _ => None,
+            };
+            if let Some(epoch) = resume {
+                info!(epoch, "going on from a checkpoint");
+            }
+            wiring.resumed = resume;
+            let lanes = lanes(opened, resume.unwrap_or(0))?;
             let (asked, reached) = (writers(&lanes), fed.clone());
             let heard = move |epoch: Epoch| {
                 if reached.reached() < epoch {
@@ -192,12 +211,19 @@ impl Engine {
                     }
                 }
             };
-            let Joined { links, started_after, owner_url, watch, .. } = joined;
             let process = links.iter().position(Option::is_none).unwrap_or(0);
             let heard = Arc::new(heard);
             let membership = Membership { process, links, started_after, heard };
-            let (runtime, commits) = Runtime::join(parts.dataflow, membership, build)
-                .context("cannot start the cluster's connections")?;
+            let (runtime, commits) = match Runtime::join(parts.dataflow, membership, kept, build) {
+                Ok(joined) => joined,
+                Err(NotJoined::Io(error)) => {
+                    return Err(error).context("cannot start the cluster's connections");
+                }
+                Err(NotJoined::Unfit(unfit)) => {
+                    let store = store.zip(resume).context("nothing kept fits every graph")?;
+                    return Err(rounds::forget(&store.0, store.1, &unfit.to_string()));
+                }
+            };
             let owner_url = (process != 0).then_some(owner_url);
             Running { lanes, runtime, commits, owner_url, watch: Some(watch) }
         } else {
@@ -241,31 +267,40 @@ impl Engine {
         if let Some(control) = &control {
             control.caught_up(replay_until);
         }
-        let scribe = keeping.zip(store).zip(control.clone()).map(|((keeping, store), control)| {
-            let scribe = Scribe::start(checkpoints::Writer {
-                store,
-                definition,
+        let mut checkpointing = Checkpointing::Never;
+        let mut scribe = None;
+        if let (Some(keeping), Some(store)) = (keeping, store) {
+            let retention = (!clustered).then(|| Retention {
                 journal_dir: parts.journal_dir.clone(),
-                control,
-                changelog,
-                retention: Retention {
-                    journal_dir: parts.journal_dir,
-                    base_dir: keeping.base_dir,
-                    retain_ms: keeping.retain_ms,
-                    disk,
-                    settings,
-                    journal: running.lanes[0].writer.clone(),
-                    clock: clock.clone(),
-                },
+                base_dir: keeping.base_dir,
+                retain_ms: keeping.retain_ms,
+                disk,
+                settings,
+                journal: running.lanes[0].writer.clone(),
+                clock: clock.clone(),
             });
-            (Pace::new(keeping.every, clock, scribe.sender()), scribe)
-        });
-        let (pace, scribe) = scribe.unzip();
+            let writer = Scribe::start(checkpoints::Writer {
+                store,
+                definition: mine,
+                journal_dir: parts.journal_dir,
+                control: control.clone(),
+                changelog,
+                retention,
+            });
+            let (every, to) = (keeping.every, writer.sender());
+            checkpointing = if clustered {
+                let leads = control.is_some();
+                Checkpointing::Together(Rounds::new(every, clock, leads, to, writer.busy()))
+            } else {
+                Checkpointing::Alone(Pace::new(every, clock, to))
+            };
+            scribe = Some(writer);
+        }
         let Running { lanes, runtime, owner_url, watch, .. } = running;
         let mut adopted = writers(&lanes);
         let writer = adopted.remove(0);
         let leave = runtime.leave();
-        let feed = feed::start(lanes, runtime, clustered, latency, fed.clone(), pace);
+        let feed = feed::start(lanes, runtime, clustered, latency, fed.clone(), checkpointing);
         Ok(Engine {
             writer,
             control,

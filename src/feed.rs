@@ -17,6 +17,7 @@ use highwater_queries::{Entry, Receipt, Rejected};
 
 use crate::checkpoints::Pace;
 use crate::cluster::Number;
+use crate::rounds::Rounds;
 
 /// How long the journal is waited for before its end is looked for.
 const WAIT: Duration = Duration::from_millis(100);
@@ -75,17 +76,17 @@ pub(crate) fn start(
     clustered: bool,
     latency: Arc<Latency>,
     fed: Arc<Fed>,
-    pace: Option<Pace>,
+    checkpoints: Checkpointing,
 ) -> JoinHandle<Result<Finished, JournalError>> {
     let lanes = lanes.into_iter().map(|lane| Ahead { lane, next: None }).collect();
-    let mut feed = Feed { lanes, runtime, clustered, latency, fed, pace };
+    let mut feed = Feed { lanes, runtime, clustered, latency, fed, checkpoints };
     let run = move || {
         if feed.run()?.is_err() {
             // Nobody waits for threads that are gone.
             feed.runtime.leave().say();
             return Ok(Finished::Gone);
         }
-        if let Some(pace) = feed.pace {
+        if let Checkpointing::Alone(pace) = feed.checkpoints {
             return Ok(Finished::Answered(pace.last(feed.runtime)));
         }
         if !clustered {
@@ -99,14 +100,39 @@ pub(crate) fn start(
     builder.spawn(run).expect("the system gives us a thread")
 }
 
+/// When checkpoints are taken.
+pub(crate) enum Checkpointing {
+    Never,
+    /// There is one process with one journal.
+    Alone(Pace),
+    Together(Rounds),
+}
+
+impl Checkpointing {
+    fn look(&mut self, runtime: &mut Runtime<Entry>) {
+        match self {
+            Checkpointing::Never => {}
+            Checkpointing::Alone(pace) => pace.look(runtime),
+            Checkpointing::Together(rounds) => rounds.look(runtime),
+        }
+    }
+
+    /// Whether everybody is to keep as of what is fed now.
+    fn due(&mut self) -> bool {
+        match self {
+            Checkpointing::Together(rounds) => rounds.due(),
+            Checkpointing::Never | Checkpointing::Alone(_) => false,
+        }
+    }
+}
+
 struct Feed {
     lanes: Vec<Ahead>,
     runtime: Runtime<Entry>,
     clustered: bool,
     latency: Arc<Latency>,
     fed: Arc<Fed>,
-    /// When checkpoints are taken; only where there is nothing but one journal.
-    pace: Option<Pace>,
+    checkpoints: Checkpointing,
 }
 
 /// A journal, and its next frame where that is known.
@@ -126,18 +152,16 @@ impl Feed {
                 if let Err(gone) = self.pass() {
                     return Ok(Err(gone));
                 }
-                if let Some(pace) = &mut self.pace {
-                    pace.look(&self.runtime);
-                }
+                self.checkpoints.look(&mut self.runtime);
                 continue;
             };
             if let Err(gone) = self.feed(epoch) {
                 return Ok(Err(gone));
             }
-            if let Some(pace) = &mut self.pace {
+            if let Checkpointing::Alone(pace) = &mut self.checkpoints {
                 pace.fed(epoch);
-                pace.look(&self.runtime);
             }
+            self.checkpoints.look(&mut self.runtime);
         }
     }
 
@@ -179,7 +203,7 @@ impl Feed {
         }
         if least > self.fed.reached() && least < Epoch::MAX {
             self.fed.reached.store(least, Ordering::Relaxed);
-            self.runtime.pass(least)?;
+            self.runtime.pass(least, self.checkpoints.due())?;
         }
         Ok(())
     }
@@ -205,7 +229,8 @@ impl Feed {
         }
         self.fed.reached.store(epoch, Ordering::Relaxed);
         // Waits while too many epochs are in flight: the journal on disk is the queue that may grow.
-        batch.map_or(Ok(()), |batch| self.runtime.try_send(batch))
+        let Some(batch) = batch else { return Ok(()) };
+        self.runtime.try_send_kept(batch, self.checkpoints.due())
     }
 }
 

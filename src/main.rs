@@ -17,6 +17,7 @@ mod heard;
 mod plan;
 mod read;
 mod rerun;
+mod rounds;
 mod service;
 mod sources;
 mod stop;

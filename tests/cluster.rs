@@ -6,7 +6,9 @@
 
 mod center;
 pub(crate) mod certificates;
+mod checkpoints;
 mod faults;
+mod namespaces;
 mod node;
 mod proxy;
 mod rescale;

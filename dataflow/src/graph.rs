@@ -9,13 +9,13 @@ use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::ToStream;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
-use timely::dataflow::operators::vec::Broadcast;
 use timely::progress::frontier::MutableAntichain;
 
 use crate::Datum;
 use crate::alert::Notification;
 use crate::events::Events;
 use crate::keep::Keeper;
+use crate::pulse::Pulse;
 use crate::rows::{Deliver, gather};
 use crate::signal::Signal;
 use crate::table::{Change, Table};
@@ -190,16 +190,15 @@ impl<'s, E: Datum> Graph<'s, E> {
     /// Tells `heard` of every epoch that any process sends, on every worker and before the epoch is closed.
     pub(crate) fn hear(
         &mut self,
-        pulses: StreamVec<'s, Epoch, Epoch>,
+        pulses: StreamVec<'s, Epoch, Pulse>,
         mut heard: impl FnMut(Epoch) + 'static,
     ) {
         let open = self.open_from();
-        let pulses = pulses.broadcast();
         let mut builder = OperatorBuilder::new("Epochs".to_owned(), pulses.scope());
         let mut input = builder.new_input(pulses, Pipeline);
         builder.build(move |_| {
             move |frontiers: &[MutableAntichain<Epoch>]| {
-                input.for_each(|_, data| data.drain(..).for_each(&mut heard));
+                input.for_each(|_, data| data.drain(..).for_each(|pulse| heard(pulse.epoch)));
                 open.set(first_open(frontiers));
             }
         });

@@ -160,7 +160,8 @@ impl Keeper {
 
     /// From now on operators set their parts aside before they go on to an epoch after `epoch`.
     ///
-    /// To be called when nothing after `epoch` was handed to this worker yet. What was asked for before is given up.
+    /// To be called while no operator can have gone beyond `epoch`: nothing after it was handed to this worker yet, or
+    /// something holds it back. What was asked for before is given up.
     pub(crate) fn ask(&self, epoch: Epoch) {
         self.0.slots.borrow_mut().iter_mut().for_each(|slot| slot.taken = None);
         self.0.due.set(Some(epoch));

@@ -52,11 +52,12 @@ pub struct Batch<E> {
 
 /// What a worker is handed.
 pub(crate) enum Order<E> {
-    Epoch(Batch<E>),
+    /// With `keep`, everybody in the cluster keeps what operators hold as of it.
+    Epoch { batch: Batch<E>, keep: bool },
     /// Give what the operators keep as of the last epoch handed over.
     Keep(Sender<(usize, Vec<Part>)>),
     /// Every epoch up to this one has been handed over, or will never be.
-    Until(Epoch),
+    Until { until: Epoch, keep: bool },
 }
 
 struct Feed<E> {
@@ -69,11 +70,48 @@ struct Feed<E> {
 #[error("the dataflow's workers are gone; start again: the journal has everything")]
 pub struct Gone;
 
+/// Why a process cannot take part in a graph.
+#[derive(Debug, thiserror::Error)]
+pub enum NotJoined {
+    /// The system gives no thread for a connection. Starting again may help.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// Start again without what was kept.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
+}
+
 /// A running graph. Feed it epochs; receive a [`Commit`] for each, in order.
 pub struct Runtime<E> {
     feeds: Vec<Feed<E>>,
     guards: Option<WorkerGuards<()>>,
+    gathering: Gathering,
     leave: Leave,
+}
+
+/// What the workers of this process keep at the word of process 0, until all of them have given it.
+struct Gathering {
+    parts: Receiver<(Epoch, usize, Vec<Part>)>,
+    epoch: Epoch,
+    workers: Vec<Option<Vec<Part>>>,
+}
+
+impl Gathering {
+    fn poll(&mut self) -> Option<Kept> {
+        for (epoch, worker, parts) in self.parts.try_iter() {
+            if epoch > self.epoch {
+                // The one before will not be complete any more.
+                self.epoch = epoch;
+                self.workers.fill(None);
+            }
+            if epoch == self.epoch {
+                self.workers[worker] = Some(parts);
+            }
+        }
+        let there = self.workers.iter().all(Option::is_some);
+        let workers = there.then(|| self.workers.iter_mut().filter_map(Option::take).collect())?;
+        Some(Kept { epoch: self.epoch, workers })
+    }
 }
 
 /// What the workers were asked to keep, on its way.
@@ -144,12 +182,7 @@ impl<E: Datum> Runtime<E> {
         build: impl for<'s> Fn(&mut Graph<'s, E>) + Send + Sync + 'static,
     ) -> Result<(Self, Receiver<Commit>), Unfit> {
         assert!(options.workers > 0, "a graph needs at least one worker");
-        if let Some(kept) = &kept
-            && kept.workers.len() != options.workers
-        {
-            let (had, has) = (kept.workers.len(), options.workers);
-            return Err(Unfit(format!("it is of {had} workers, and there are {has}")));
-        }
+        fits(kept.as_ref(), options.workers)?;
         let config =
             if options.workers == 1 { Config::Thread } else { Config::Process(options.workers) };
         let (builders, others) = config.try_build().expect("threads need no network");
@@ -163,18 +196,21 @@ impl<E: Datum> Runtime<E> {
     /// Every process brings its own epochs; an epoch is closed when all of them have passed it. Process 0 gets the
     /// commits, one per epoch of any process. All processes must have the same `options.workers` and `build`.
     ///
+    /// With `kept`, they go on from what each of them kept as of the same epoch; all processes or none.
+    ///
     /// When a connection breaks, the workers panic, and [`Runtime::try_send`] says that they are gone.
-    /// Errors: the system gives no thread for a connection.
     pub fn join<L: Link + 'static>(
         options: Options,
         membership: Membership<L>,
+        kept: Option<Kept>,
         build: impl for<'s> Fn(&mut Graph<'s, E>) + Send + Sync + 'static,
-    ) -> io::Result<(Self, Option<Receiver<Commit>>)> {
+    ) -> Result<(Self, Option<Receiver<Commit>>), NotJoined> {
         assert!(options.workers > 0, "a graph needs at least one worker");
+        fits(kept.as_ref(), options.workers)?;
         let process = membership.process;
         let (builders, others, peers) = membership.connect(options.workers)?;
         let threads = Threads { builders, others, process, peers: Some(peers) };
-        Ok(Self::launch(options, threads, None, build).expect("nothing kept fits every graph"))
+        Ok(Self::launch(options, threads, kept, build)?)
     }
 
     fn launch(
@@ -195,6 +231,7 @@ impl<E: Datum> Runtime<E> {
         let receivers =
             Mutex::new(receivers.into_iter().map(Some).collect::<Vec<Option<Receiver<_>>>>());
         let leave = Leave::default();
+        let (give, parts) = channel();
 
         let told_to_leave = leave.clone();
         let guards = execute_from(builders, others, WorkerConfig::default(), move |worker| {
@@ -220,6 +257,8 @@ impl<E: Datum> Runtime<E> {
                 // One worker speaks for its process.
                 speaks: index == 0,
                 peers: peers.clone(),
+                parts: give.clone(),
+                local: index,
                 leave: told_to_leave.clone(),
             };
             let life = Life::new(worker, keeper, place, &build);
@@ -243,7 +282,8 @@ impl<E: Datum> Runtime<E> {
             .zip(threads)
             .map(|(epochs, (_, worker, _))| Feed { epochs, worker })
             .collect();
-        let runtime = Runtime { feeds, guards: Some(guards), leave };
+        let gathering = Gathering { parts, epoch: 0, workers: vec![None; options.workers] };
+        let runtime = Runtime { feeds, guards: Some(guards), gathering, leave };
         match fits {
             Ok(()) => Ok((runtime, (process == 0).then_some(received))),
             Err(unfit) => {
@@ -262,6 +302,12 @@ impl<E: Datum> Runtime<E> {
 
     /// As [`Runtime::send`], for a process of a cluster, whose workers may go with another process.
     pub fn try_send(&self, batch: Batch<E>) -> Result<(), Gone> {
+        self.try_send_kept(batch, false)
+    }
+
+    /// As [`Runtime::try_send`]; with `keep`, every process of the cluster keeps what its operators hold as of this
+    /// epoch, and has it from [`Runtime::kept`]. Nothing waits for it.
+    pub fn try_send_kept(&self, batch: Batch<E>, keep: bool) -> Result<(), Gone> {
         let share = batch.events.len().div_ceil(self.feeds.len());
         let mut rest = batch.events;
         let mut signals = batch.signals;
@@ -278,7 +324,7 @@ impl<E: Datum> Runtime<E> {
                 signals: std::mem::take(&mut signals),
                 stamps: Arc::clone(&batch.stamps),
             };
-            feed.tell(Order::Epoch(part))?;
+            feed.tell(Order::Epoch { batch: part, keep })?;
         }
         Ok(())
     }
@@ -294,9 +340,15 @@ impl<E: Datum> Runtime<E> {
         Keeping { epoch, parts, workers: vec![None; self.feeds.len()] }
     }
 
-    /// Says that no epoch up to `until` will be sent any more, so that other processes need not wait for this one.
-    pub fn pass(&self, until: Epoch) -> Result<(), Gone> {
-        self.feeds.iter().try_for_each(|feed| feed.tell(Order::Until(until)))
+    /// Says that no epoch up to `until` will be sent any more, so that other processes need not wait for this one. With
+    /// `keep`, as [`Runtime::try_send_kept`] as of `until`.
+    pub fn pass(&self, until: Epoch, keep: bool) -> Result<(), Gone> {
+        self.feeds.iter().try_for_each(|feed| feed.tell(Order::Until { until, keep }))
+    }
+
+    /// What the workers of this process have kept at the word of a process of the cluster, once all of them have.
+    pub fn kept(&mut self) -> Option<Kept> {
+        self.gathering.poll()
     }
 
     /// How to leave a cluster without its consent.
@@ -350,6 +402,16 @@ impl<E: Datum> Runtime<E> {
             drop(feed.epochs);
             feed.worker.unpark();
         }
+    }
+}
+
+/// What was kept by so many workers is for as many.
+fn fits(kept: Option<&Kept>, workers: usize) -> Result<(), Unfit> {
+    match kept.map(|kept| kept.workers.len()) {
+        Some(had) if had != workers => {
+            Err(Unfit(format!("it is of {had} workers, and there are {workers}")))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! One worker's life: take epochs while there is room, step, hand out closed ones.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use timely::worker::Worker;
 use crate::Datum;
 use crate::graph::{Graph, Outlet};
 use crate::keep::{Keeper, Part, Unfit};
+use crate::pulse::{self, Pulse};
 use crate::runtime::{Batch, Leave, Order};
 use crate::signal::Signal;
 use crate::table::Change;
@@ -31,6 +32,9 @@ pub(crate) struct Place<E> {
     pub(crate) speaks: bool,
     /// `None`: there is no other process.
     pub(crate) peers: Option<Peers>,
+    /// Where it gives what is kept because process 0 said so: the epoch, its place in its process, its parts.
+    pub(crate) parts: Sender<(Epoch, usize, Vec<Part>)>,
+    pub(crate) local: usize,
     pub(crate) leave: Leave,
 }
 
@@ -52,7 +56,7 @@ pub(crate) struct Life<E: Datum> {
     events: InputHandleVec<Epoch, Change<E>>,
     signals: InputHandleVec<Epoch, Signal>,
     /// The epochs of this process, for the others.
-    pulses: Option<InputHandleVec<Epoch, Epoch>>,
+    pulses: Option<InputHandleVec<Epoch, Pulse>>,
     speaks: bool,
     epochs: Receiver<Order<E>>,
     in_flight: usize,
@@ -63,6 +67,10 @@ pub(crate) struct Life<E: Datum> {
     at: Epoch,
     /// The epoch as of which parts are asked for, and by whom.
     keeping: Option<(Epoch, Sender<(usize, Vec<Part>)>)>,
+    /// In a cluster: the epoch as of which everybody keeps, as it was heard; where the parts go, from which place.
+    together: Rc<Cell<Option<Epoch>>>,
+    parts: Sender<(Epoch, usize, Vec<Part>)>,
+    local: usize,
     hands: Hands,
 }
 
@@ -74,18 +82,32 @@ impl<E: Datum> Life<E> {
         place: Place<E>,
         build: &(impl for<'s> Fn(&mut Graph<'s, E>) + Send + Sync + 'static),
     ) -> Self {
-        let Place { epochs, commits, in_flight, looks, speaks, peers, leave } = place;
+        let Place { epochs, commits, in_flight, looks, speaks, peers, parts, local, leave } = place;
         let mut events: InputHandleVec<Epoch, Change<E>> = InputHandleVec::new();
         let mut signals: InputHandleVec<Epoch, Signal> = InputHandleVec::new();
-        let mut pulses: Option<InputHandleVec<Epoch, Epoch>> =
+        let mut pulses: Option<InputHandleVec<Epoch, Pulse>> =
             peers.as_ref().map(|_| InputHandleVec::new());
         let announced: Rc<RefCell<BTreeSet<Epoch>>> = Rc::default();
         let owner = commits.is_some();
+        let together: Rc<Cell<Option<Epoch>>> = Rc::default();
         let outlet = worker.dataflow::<Epoch, _, _>(|scope| {
-            let mut graph = Graph::new(events.to_stream(scope), signals.to_stream(scope), &keeper);
-            if let (Some(pulses), Some(peers)) = (&mut pulses, &peers) {
+            let (mut rows, mut marks) = (events.to_stream(scope), signals.to_stream(scope));
+            let pulses = pulses.as_mut().map(|pulses| {
+                let (keeper, together) = (keeper.clone(), together.clone());
+                let pulses = pulse::everywhere(pulses.to_stream(scope), move |pulse| {
+                    if pulse.keep {
+                        keeper.ask(pulse.epoch);
+                        together.set(Some(pulse.epoch));
+                    }
+                });
+                rows = pulse::behind(pulses.clone(), rows.clone());
+                marks = pulse::behind(pulses.clone(), marks.clone());
+                pulses
+            });
+            let mut graph = Graph::new(rows, marks, &keeper);
+            if let (Some(pulses), Some(peers)) = (pulses, &peers) {
                 let (announced, heard) = (announced.clone(), peers.heard.clone());
-                graph.hear(pulses.to_stream(scope), move |epoch| {
+                graph.hear(pulses, move |epoch| {
                     if owner {
                         announced.borrow_mut().insert(epoch);
                     }
@@ -101,6 +123,9 @@ impl<E: Datum> Life<E> {
         if let Some(resumed) = keeper.resumed() {
             events.advance_to(resumed + 1);
             signals.advance_to(resumed + 1);
+            if let Some(pulses) = &mut pulses {
+                pulses.advance_to(resumed + 1);
+            }
         }
         let started_after = peers.as_ref().map_or(0, |peers| peers.started_after);
         let hands =
@@ -117,6 +142,9 @@ impl<E: Datum> Life<E> {
             keeper,
             at,
             keeping: None,
+            together,
+            parts,
+            local,
             hands,
         }
     }
@@ -137,8 +165,8 @@ impl<E: Datum> Life<E> {
             }
             while !ended && self.hands.open.len() < self.in_flight {
                 match self.epochs.try_recv() {
-                    Ok(Order::Epoch(batch)) => self.take(batch, &mut rows),
-                    Ok(Order::Until(until)) => self.advance(until.saturating_add(1)),
+                    Ok(Order::Epoch { batch, keep }) => self.take(batch, keep, &mut rows),
+                    Ok(Order::Until { until, keep }) => self.pass(until, keep),
                     Ok(Order::Keep(to)) => {
                         self.keeper.ask(self.at);
                         self.keeping = Some((self.at, to));
@@ -164,6 +192,11 @@ impl<E: Datum> Life<E> {
                 let _ = to.send((worker.index(), self.keeper.collect()));
                 assert!(epoch <= self.at, "only what was handed over is kept");
             }
+            let together = self.together.get().filter(|epoch| outlet.is_closed(*epoch));
+            if let Some(epoch) = together {
+                self.together.set(None);
+                let _ = self.parts.send((epoch, self.local, self.keeper.collect()));
+            }
         }
         let Life { events, signals, pulses, leave, epochs, mut hands, .. } = self;
         drop((events, signals, pulses));
@@ -178,7 +211,7 @@ impl<E: Datum> Life<E> {
         }
     }
 
-    fn take(&mut self, batch: Batch<E>, rows: &mut Vec<Change<E>>) {
+    fn take(&mut self, batch: Batch<E>, keep: bool, rows: &mut Vec<Change<E>>) {
         let epoch = batch.epoch;
         assert!(*self.events.time() <= epoch, "epochs are fed in increasing order");
         self.advance(epoch);
@@ -189,11 +222,22 @@ impl<E: Datum> Life<E> {
             self.signals.send(signal);
         }
         if let (Some(pulses), true) = (&mut self.pulses, self.speaks) {
-            pulses.send(epoch);
+            pulses.send(Pulse { epoch, keep });
         }
         self.advance(epoch + 1);
         self.at = epoch;
         self.hands.open.push_back((epoch, batch.stamps));
+    }
+
+    /// Goes beyond `until`; with `keep` everybody keeps as of it.
+    fn pass(&mut self, until: Epoch, keep: bool) {
+        if let (true, Some(pulses)) = (keep && self.speaks, &mut self.pulses)
+            && *pulses.time() <= until
+        {
+            pulses.advance_to(until);
+            pulses.send(Pulse { epoch: until, keep });
+        }
+        self.advance(until.saturating_add(1));
     }
 
     fn advance(&mut self, to: Epoch) {

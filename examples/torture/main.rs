@@ -56,6 +56,8 @@ mod power;
 mod receiver;
 #[path = "../../src/rerun.rs"]
 mod rerun;
+#[path = "../../src/rounds.rs"]
+mod rounds;
 mod script;
 mod torture;
 

@@ -62,6 +62,8 @@ pub(super) struct Introduction {
     pub(super) journals: Vec<(u8, Epoch)>,
     /// The journals it knows to exist.
     pub(super) known: Vec<u8>,
+    /// The epochs of which it has whole checkpoints.
+    pub(super) checkpoints: Vec<Epoch>,
     /// The last epoch it has shown to anybody.
     pub(super) shown: Epoch,
     /// Its clock, as an epoch.

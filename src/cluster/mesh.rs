@@ -41,6 +41,8 @@ pub(crate) struct Brings {
     pub(crate) journals: Vec<(Number, Epoch)>,
     /// The journals it knows to exist.
     pub(crate) known: BTreeSet<u8>,
+    /// The epochs of which it has whole checkpoints.
+    pub(crate) checkpoints: Vec<Epoch>,
     /// The last epoch it has shown to anybody.
     pub(crate) shown: Epoch,
     pub(crate) url: String,
@@ -54,6 +56,8 @@ pub(crate) struct Joined {
     pub(crate) started_after: Epoch,
     /// The last epoch that is in anybody's journal.
     pub(crate) replay_until: Epoch,
+    /// The newest epoch of which everybody has a checkpoint.
+    pub(crate) resume: Option<Epoch>,
     /// Every journal that took part.
     pub(crate) known: BTreeSet<u8>,
     /// Where the views are served.
@@ -110,6 +114,7 @@ fn introduction(cluster: &Cluster, brings: Brings, clock: &dyn Clock) -> Result<
         run: hex(&run),
         journals: brings.journals.iter().map(|(number, tip)| (number.0, *tip)).collect(),
         known: brings.known.into_iter().collect(),
+        checkpoints: brings.checkpoints,
         shown: brings.shown,
         now: u64::try_from(clock.now_ms()).unwrap_or(0).saturating_mul(1_000),
         url: brings.url,
@@ -350,6 +355,7 @@ impl Room {
             links,
             started_after: replay_until.max(shown),
             replay_until,
+            resume: common(all.values().map(|it| &it.checkpoints)),
             known,
             owner_url: all[&0].url.clone(),
             watch,
@@ -385,6 +391,15 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         text.extend([digit(byte >> 4), digit(byte & 15)]);
     }
     text
+}
+
+/// The newest epoch that is in all of them.
+fn common<'a>(mut all: impl Iterator<Item = &'a Vec<Epoch>>) -> Option<Epoch> {
+    let mut common: BTreeSet<Epoch> = all.next()?.iter().copied().collect();
+    for those in all {
+        common.retain(|epoch| those.contains(epoch));
+    }
+    common.last().copied()
 }
 
 /// Whom we have met, in 32 bytes.
@@ -435,6 +450,7 @@ pub(crate) fn check_single(
         run: String::new(),
         journals: brought.iter().map(|number| (number.0, 0)).collect(),
         known: known.iter().copied().collect(),
+        checkpoints: Vec::new(),
         shown: 0,
         now: 0,
         url: String::new(),

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::fs::File;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
@@ -89,6 +90,8 @@ async fn keep(clock: &dyn Clock) -> Result<()> {
             // The others ended before it: that is how a cluster stops.
             Some(code) if asked && code == i32::from(LOST) => return Ok(()),
             Some(code) if asked || code == 2 => return Err(Ended(code as u8).into()),
+            // It was asked before it could listen: nothing was begun.
+            None if asked && status.signal() == Some(Signal::TERM.as_raw()) => return Ok(()),
             None if asked => return Err(Ended(1).into()),
             _ => {}
         }

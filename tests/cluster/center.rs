@@ -82,6 +82,16 @@ impl Cluster {
         }
     }
 
+    /// Delivers a body to each process in turn, again and again, until `done`.
+    pub(crate) fn repeat_until(&self, body: &str, done: impl Fn(&Self) -> bool) {
+        let begun = now();
+        while !done(self) {
+            (0..self.nodes.len()).for_each(|node| self.deliver_to(node, body));
+            assert!(begun.elapsed() < PATIENCE, "what is waited for never comes");
+            pause();
+        }
+    }
+
     /// Tells every process the last event, so that the watermark comes to its end.
     pub(crate) fn close(&self) {
         for (node, body) in lasts(self.nodes.len()).iter().enumerate() {

@@ -41,17 +41,34 @@ pub(crate) struct Node {
     pub(crate) http: SocketAddr,
     /// Where the others reach it in truth, behind what stands in between.
     pub(crate) port: SocketAddr,
+    /// The network namespace it runs in, and the token that it asks for there.
+    inside: Option<(String, &'static str)>,
     process: Option<Child>,
     said: Arc<Said>,
 }
 
 impl Node {
     pub(crate) fn new(config: PathBuf, http: SocketAddr, port: SocketAddr) -> Node {
-        Node { config, http, port, process: None, said: Arc::default() }
+        Node { config, http, port, inside: None, process: None, said: Arc::default() }
+    }
+
+    /// The same in a network namespace, where it is asked with a token.
+    pub(crate) fn within(mut self, namespace: &str, token: &'static str) -> Node {
+        self.inside = Some((namespace.to_owned(), token));
+        self
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_highwater"));
+        let program = env!("CARGO_BIN_EXE_highwater");
+        let mut command = match &self.inside {
+            None => Command::new(program),
+            Some((namespace, token)) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace, program]);
+                command.env("HIGHWATER_TEST_TOKEN", token);
+                command
+            }
+        };
         command.args(["run", "--config"]).arg(&self.config).args(arguments);
         command.env("HIGHWATER_CLUSTER_SECRET", SECRET).env("RUST_LOG", "info");
         command.stdout(Stdio::null()).stderr(Stdio::piped());
@@ -100,6 +117,11 @@ impl Node {
         });
     }
 
+    /// Whether it has said this since it was started.
+    pub(crate) fn has_said(&self, what: &str) -> bool {
+        self.said.lines.lock().unwrap().0.iter().any(|line| line.contains(what))
+    }
+
     /// What `highwater check` prints of its configuration.
     pub(crate) fn check(&self) -> String {
         let mut command = Command::new(env!("CARGO_BIN_EXE_highwater"));
@@ -124,7 +146,8 @@ impl Node {
 
     /// `kill -TERM` of the supervisor, once it listens for signals; does not wait for the end.
     pub(crate) fn ask_to_stop(&self) {
-        self.service();
+        // Signals are listened for before anything is said.
+        self.said.wait("it says something", |lines| lines.first().map(|_| ()));
         let pid = self.process.as_ref().unwrap().id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     }
@@ -141,9 +164,13 @@ impl Node {
         write!(
             stream,
             "{head} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/x-ndjson\r\n\
-             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+             Content-Length: {}\r\n{}Connection: close\r\n\r\n{body}",
             self.http,
-            body.len()
+            body.len(),
+            match self.inside {
+                None => String::new(),
+                Some((_, token)) => format!("Authorization: Bearer {token}\r\n"),
+            }
         )?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
@@ -200,6 +227,7 @@ pub(crate) fn configure(
         [journal]
         idle_after_s = 100000
         quiet_delay_ms = 1000000000000
+        checkpoint_s = 1
         [http]
         listen = "{http}"
         [queries]

@@ -100,6 +100,21 @@ pub fn segments(dir: &Path) -> Result<Vec<SegmentStat>, JournalError> {
         .collect()
 }
 
+/// The last frame that is not after this epoch, as a place in the chain, which is before the first where there is none;
+/// `None` when retention has dropped it.
+pub fn tip_until(dir: &Path, epoch: Epoch) -> Result<Option<Tip>, JournalError> {
+    for file in files::list(dir)?.into_iter().rev() {
+        let segment = Segment::open_for_reading(&file.path)?;
+        let meta = segment.meta()?;
+        if epoch < meta.prev_epoch {
+            continue;
+        }
+        let found = segment.last_until(epoch)?;
+        return Ok(Some(found.map_or(meta.before(), |stored| stored.tip())));
+    }
+    Ok(None)
+}
+
 /// The frame with exactly this epoch, as a place in the chain; `None` when the journal in `dir` does not have it.
 pub fn tip_at(dir: &Path, epoch: Epoch) -> Result<Option<Tip>, JournalError> {
     for file in files::list(dir)?.into_iter().rev() {

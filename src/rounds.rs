@@ -1,0 +1,128 @@
+//! Checkpoints of a cluster: process 0 says as of which epoch, through the graph, and every process writes its part.
+//!
+//! A part says nothing without the others. A start goes on from the newest epoch of which every process has a whole
+//! part, made by the same program for the same settings, workers and processes, and of the journal that it has; without
+//! one, all work off their journals.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use highwater_dataflow::{Clock, Datum, Epoch, Kept, Runtime};
+use highwater_ingest::checkpoint::{Checkpoint, Checkpoints};
+use highwater_ingest::journal;
+use highwater_sinks::OpenViews;
+use tracing::warn;
+
+use crate::checkpoints::Wanted;
+use crate::cluster::PeerLost;
+
+/// When the next checkpoint of all is due, and what came of the last one: on the feed's thread.
+pub(crate) struct Rounds {
+    every: Duration,
+    clock: Arc<dyn Clock>,
+    last: Instant,
+    /// Whether this process says when.
+    leads: bool,
+    to: SyncSender<Kept>,
+    /// The one before is still being written.
+    busy: Arc<AtomicBool>,
+}
+
+impl Rounds {
+    pub(crate) fn new(
+        every: Duration,
+        clock: Arc<dyn Clock>,
+        leads: bool,
+        to: SyncSender<Kept>,
+        busy: Arc<AtomicBool>,
+    ) -> Rounds {
+        let last = clock.instant();
+        Rounds { every, clock, last, leads, to, busy }
+    }
+
+    /// Whether everybody is to keep as of the epoch that is fed now.
+    pub(crate) fn due(&mut self) -> bool {
+        if !self.leads || self.busy.load(Ordering::SeqCst) {
+            return false;
+        }
+        let now = self.clock.instant();
+        let due = now.saturating_duration_since(self.last) >= self.every;
+        if due {
+            self.last = now;
+        }
+        due
+    }
+
+    /// Passes on what was kept.
+    pub(crate) fn look<E: Datum>(&mut self, runtime: &mut Runtime<E>) {
+        let Some(kept) = runtime.kept() else { return };
+        self.busy.store(true, Ordering::SeqCst);
+        // While an earlier one still waits for the disk, this one is given up.
+        if self.to.try_send(kept).is_err() {
+            warn!("a checkpoint is given up: the one before is not written yet");
+        }
+    }
+}
+
+/// The epochs from which this process could go on, by whole checkpoints that suit and are of the journal in `dir`.
+///
+/// Each of them is read through: what is offered to the others has to be good.
+///
+/// Where the views are ours (`views`), their rows have to be of `definition`, and none of the epochs after them.
+pub(crate) fn usable(
+    store: &Checkpoints,
+    wanted: &Wanted<'_>,
+    views: Option<&OpenViews>,
+    definition: &str,
+    dir: &Path,
+) -> Result<Vec<Epoch>> {
+    let mut wanted = Wanted { ..*wanted };
+    if let Some(views) = views {
+        if views.definition()?.as_deref() != Some(definition) {
+            return Ok(Vec::new());
+        }
+        wanted.marker = views.marker();
+    }
+    let mut epochs = Vec::new();
+    for found in store.list()? {
+        match found.read() {
+            Ok(checkpoint) if wanted.suits(&checkpoint.about) => {
+                let about = checkpoint.about;
+                let there = journal::tip_until(dir, about.epoch)?;
+                if there.is_some_and(|tip| (tip.seq, tip.hash) == (about.seq, about.hash)) {
+                    epochs.push(about.epoch);
+                } else {
+                    warn!(path = %found.path.display(), "checkpoint passed over: it is of another journal");
+                }
+            }
+            Ok(_) => {}
+            Err(error) => warn!(%error, "checkpoint passed over"),
+        }
+    }
+    Ok(epochs)
+}
+
+/// Reads the checkpoint that all have agreed on.
+///
+/// Errors: it was whole before, and is not any more; it is out of the way, and all agree again.
+pub(crate) fn agreed(store: &Checkpoints, epoch: Epoch) -> Result<Checkpoint> {
+    let found = store.list()?.into_iter().find(|found| found.epoch == epoch);
+    let found = found.context("the checkpoint that all have agreed on is gone")?;
+    found.read().or_else(|error| Err(forget(store, epoch, &error.to_string())))
+}
+
+/// Puts a checkpoint out of the way that the others count on, so that all agree on another one.
+pub(crate) fn forget(store: &Checkpoints, epoch: Epoch, why: &str) -> anyhow::Error {
+    warn!(epoch, why, "a checkpoint cannot be used; all start again without it");
+    for found in store.list().into_iter().flatten().filter(|found| found.epoch == epoch) {
+        if let Err(error) = std::fs::remove_file(&found.path) {
+            let path = found.path.display();
+            return anyhow::Error::new(error).context(format!("cannot remove {path}; remove it"));
+        }
+    }
+    PeerLost(format!("the checkpoint of epoch {epoch} cannot be used")).into()
+}
