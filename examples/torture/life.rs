@@ -39,13 +39,22 @@ pub(crate) enum Ending {
     Orderly,
 }
 
+/// How it ended indeed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum End {
+    #[default]
+    Orderly,
+    /// By a signal: ours, or that of its own abort.
+    Killed,
+    /// With an error of its own.
+    Failed,
+}
+
 /// What it did.
 #[derive(Default)]
 pub(crate) struct Lived {
     pub(crate) acknowledged: Vec<u64>,
-    pub(crate) killed: bool,
-    /// Ended with an error of its own.
-    pub(crate) failed: bool,
+    pub(crate) end: End,
     /// Killed at the point it was aimed at.
     pub(crate) hit: bool,
     pub(crate) resumed: bool,
@@ -83,12 +92,15 @@ pub(crate) fn live(order: &Order, ending: Ending) -> Result<Lived> {
     let status = process.wait().context("cannot wait for a life")?;
     let log = logged.join().unwrap_or_default();
     heard?;
-    lived.killed = status.code().is_none();
-    lived.failed = status.code().is_some_and(|code| code != 0);
+    lived.end = match status.code() {
+        None => End::Killed,
+        Some(0) => End::Orderly,
+        Some(_) => End::Failed,
+    };
     let end = || log.lines().rev().take(5).collect::<Vec<_>>().join("\n");
     // One whose views cannot be written says so and fails; one whose journal cannot aborts.
     let may_fail = matches!(ending, Ending::Failing(_) | Ending::Power(..));
-    if status.code().is_some_and(|code| code != 0 && !may_fail) {
+    if lived.end == End::Failed && !may_fail {
         bail!("a life ended with {status}; the end of its log, last line first:\n{}", end());
     }
     ensure!(TRACES.iter().all(|trace| !log.contains(trace)), "O7: the secret is in the log");

@@ -10,7 +10,7 @@ use highwater_dataflow::Clock;
 use crate::aim::{Aim, Point};
 use crate::check::{Known, Memory, check};
 use crate::child::{Order, Wall, alerts};
-use crate::life::{Ending, Lived, can_trace, live};
+use crate::life::{End, Ending, Lived, can_trace, live};
 use crate::oracle::Oracle;
 use crate::power::Disk;
 use crate::receiver::{Mail, Receiver, of_file};
@@ -50,11 +50,10 @@ pub(crate) fn run(dir: &Path, args: &Args) -> Result<()> {
         let mut place = Place::new(dir, done, &receiver, args)?;
         for n in 0..lives {
             let cycle = done + n + 1;
-            let ending = match args.power {
-                true => {
-                    Ending::Power(1 + draw.below(18), Duration::from_micros(draw.below(20_000)))
-                }
-                false => ending(cycle, tracing, &mut points, &mut draw),
+            let ending = if args.power {
+                Ending::Power(1 + draw.below(18), Duration::from_micros(draw.below(20_000)))
+            } else {
+                ending(cycle, tracing, &mut points, &mut draw)
             };
             receiver.unwell(true);
             let lived = place.live(ending, &mut draw);
@@ -189,15 +188,15 @@ impl<'a> Place<'a> {
 impl Figures {
     fn count(&mut self, ending: Ending, lived: &Lived) {
         let by_us = !matches!(ending, Ending::Failing(_) | Ending::Power(..));
-        self.killed += u64::from(lived.killed && by_us);
+        self.killed += u64::from(lived.end == End::Killed && by_us);
         self.resumed += u64::from(lived.resumed);
         self.peak_mib = self.peak_mib.max(lived.peak_mib);
         match ending {
             Ending::At(aim) if lived.hit => *self.at_points.entry(aim.point).or_default() += 1,
-            Ending::After(_) | Ending::Amid(..) if lived.killed => self.at_random += 1,
-            Ending::Syscall(_) if lived.killed => self.at_syscall += 1,
-            Ending::Failing(_) if lived.killed || lived.failed => self.failing += 1,
-            Ending::Power(..) if lived.killed || lived.failed => self.power += 1,
+            Ending::After(_) | Ending::Amid(..) if lived.end == End::Killed => self.at_random += 1,
+            Ending::Syscall(_) if lived.end == End::Killed => self.at_syscall += 1,
+            Ending::Failing(_) if lived.end != End::Orderly => self.failing += 1,
+            Ending::Power(..) if lived.end != End::Orderly => self.power += 1,
             _ => {}
         }
     }

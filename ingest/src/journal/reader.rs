@@ -169,6 +169,7 @@ const IDS: usize = 131_072;
 
 impl Ids {
     /// `None`: not remembered; `Some(None)`: the record has no id.
+    #[expect(clippy::option_option, reason = "whether it is remembered, and whether it has one")]
     fn get(&self, seq: u64) -> Option<Option<&str>> {
         let (first, ids) = self.frames.range(..=seq).next_back()?;
         ids.get(usize::try_from(seq - first).ok()?).map(Option::as_deref)

@@ -90,7 +90,7 @@ fn a_flipped_bit_below_the_witness_names_its_segment_and_range() {
         let written = stored(good.path());
         let places = written.iter().flat_map(|it| places(good.path(), it, &bytes(it)));
         let places: Vec<Place> = places.collect();
-        assert!(places.iter().any(|place| place.in_log()) != close);
+        assert!(places.iter().any(Place::in_log) != close);
         for flip in 0..500 {
             let place = &places[rng.random_range(0..places.len())];
             restore(good.path(), work.path());
