@@ -3,6 +3,8 @@
 //! ```text
 //! HIGHWATER_CLUSTER_SEEDS=0..300 cargo test --test highwater cluster
 //! ```
+//!
+//! How long clusters take to come back is measured by `examples/cluster`.
 
 mod center;
 pub(crate) mod certificates;

@@ -226,7 +226,7 @@ impl Clock for Monotonic {
 }
 
 #[expect(clippy::disallowed_methods, reason = "patience is measured in real time")]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 

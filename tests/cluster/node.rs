@@ -59,12 +59,11 @@ impl Node {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let program = env!("CARGO_BIN_EXE_highwater");
         let mut command = match &self.inside {
-            None => Command::new(program),
+            None => Command::new(program()),
             Some((namespace, token)) => {
                 let mut command = Command::new("ip");
-                command.args(["netns", "exec", namespace, program]);
+                command.args(["netns", "exec", namespace]).arg(program());
                 command.env("HIGHWATER_TEST_TOKEN", token);
                 command
             }
@@ -117,6 +116,18 @@ impl Node {
         });
     }
 
+    /// How often it has said this since it was started.
+    pub(crate) fn times(&self, what: &str) -> usize {
+        self.said.lines.lock().unwrap().0.iter().filter(|line| line.contains(what)).count()
+    }
+
+    /// Waits until it has said this so many times.
+    pub(crate) fn says_times(&self, what: &str, times: usize) {
+        self.said.wait(&format!("it says {what:?} {times} times"), |lines| {
+            (lines.iter().filter(|line| line.contains(what)).count() >= times).then_some(())
+        });
+    }
+
     /// Whether it has said this since it was started.
     pub(crate) fn has_said(&self, what: &str) -> bool {
         self.said.lines.lock().unwrap().0.iter().any(|line| line.contains(what))
@@ -124,7 +135,7 @@ impl Node {
 
     /// What `highwater check` prints of its configuration.
     pub(crate) fn check(&self) -> String {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_highwater"));
+        let mut command = Command::new(program());
         command.args(["check", "--config"]).arg(&self.config);
         let output = command.env("HIGHWATER_CLUSTER_SECRET", SECRET).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -196,6 +207,15 @@ impl Drop for Node {
             }
         }
     }
+}
+
+/// The program: what cargo built for the tests, or what lies beside the examples' directory.
+fn program() -> PathBuf {
+    let built = option_env!("CARGO_BIN_EXE_highwater").map(PathBuf::from);
+    built.unwrap_or_else(|| {
+        let example = std::env::current_exe().unwrap();
+        example.parent().and_then(Path::parent).unwrap().join("highwater")
+    })
 }
 
 fn pids(lines: &[String]) -> Vec<u32> {
