@@ -5,13 +5,14 @@
 //! `floor(w / every) * every`, whatever happened later. So a change ahead of the beat costs no row, a late one costs
 //! the windows whose amount it changes, and the beat costs the windows that are filling.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
 use crate::Datum;
 use crate::closed::{Out, closed_with_side, route};
 use crate::keyed::Keyed;
+use crate::multiset::{fit, room_behind};
 use crate::table::Table;
 use crate::time::{BEGINNING, Epoch, EventTime, FOREVER, Millis, Span};
 use crate::window::{Group, RowStatus, Window};
@@ -124,6 +125,8 @@ impl<'s, K: Datum, V: Datum> Table<'s, (K, Span<V>)> {
                         account.advance(told, reached, pace, &|at| windows(key, at));
                         account.close(reached, over, pace);
                         tell.flush(key, account);
+                        fit(&mut account.ahead);
+                        fit(&mut account.bins);
                         account.in_use()
                     });
                 }
@@ -154,8 +157,8 @@ struct Accounts<K, M> {
 struct Account<M> {
     /// The sum of the rates in force where the beat is.
     level: Option<M>,
-    /// By how much it changes, after the beat.
-    ahead: BTreeMap<EventTime, M>,
+    /// By how much it changes, after the beat; ascending.
+    ahead: VecDeque<(EventTime, M)>,
     /// Windows that are not final, ascending.
     bins: VecDeque<Bin<M>>,
     /// Windows that this epoch changed, as they were told before.
@@ -198,7 +201,7 @@ impl<M> Default for Account<M> {
     fn default() -> Self {
         Account {
             level: None,
-            ahead: BTreeMap::new(),
+            ahead: VecDeque::new(),
             bins: VecDeque::new(),
             old: Vec::new(),
             heard: Vec::new(),
@@ -248,6 +251,24 @@ impl<M: Group + Datum> Account<M> {
         self.level = Some(level).filter(|level| *level != M::zero());
     }
 
+    /// Notes a rate change ahead.
+    fn expect(&mut self, at: EventTime, delta: M) {
+        match self.ahead.binary_search_by_key(&at, |(ahead, _)| *ahead) {
+            Ok(place) => {
+                let ahead = &mut self.ahead[place].1;
+                ahead.add(&delta, 1);
+                if *ahead == M::zero() {
+                    self.ahead.remove(place);
+                }
+            }
+            Err(place) if delta != M::zero() => {
+                room_behind(&mut self.ahead);
+                self.ahead.insert(place, (at, delta));
+            }
+            Err(_) => {}
+        }
+    }
+
     /// Takes in rate changes; what they change before `told` is made good there.
     fn settle(
         &mut self,
@@ -271,11 +292,7 @@ impl<M: Group + Datum> Account<M> {
                 delta.add(change, 1);
             }
             if at > told {
-                let ahead = self.ahead.entry(at).or_insert_with(M::zero);
-                ahead.add(&delta, 1);
-                if *ahead == M::zero() {
-                    self.ahead.remove(&at);
-                }
+                self.expect(at, delta);
                 continue;
             }
             running.add(&delta, 1);
@@ -298,18 +315,15 @@ impl<M: Group + Datum> Account<M> {
         pace: Pace,
         windows: &impl Fn(EventTime) -> Window,
     ) {
-        let due = self.ahead.first_key_value().is_some_and(|(at, _)| *at <= to);
+        let due = self.ahead.front().is_some_and(|(at, _)| *at <= to);
         if to == told || (self.level.is_none() && !due) {
             return;
         }
         let oldest = windows(to.saturating_sub(pace.reach)).start;
         let mut at = told;
         while at < to {
-            let next = self.ahead.first_entry().filter(|entry| *entry.key() <= to);
-            let (until, delta) = next.map_or((to, None), |entry| {
-                let (until, delta) = entry.remove_entry();
-                (until, Some(delta))
-            });
+            let next = self.ahead.pop_front_if(|(at, _)| *at <= to);
+            let (until, delta) = next.map_or((to, None), |(until, delta)| (until, Some(delta)));
             if let Some(level) = self.level.clone() {
                 self.add(at.max(oldest), until, &level, told, windows);
             }
@@ -344,6 +358,7 @@ impl<M: Group + Datum> Account<M> {
                     status,
                     noted: false,
                 };
+                room_behind(&mut self.bins);
                 self.bins.insert(place, bin);
             }
             let bin = &mut self.bins[place];

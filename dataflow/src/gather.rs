@@ -4,6 +4,7 @@ use crate::Datum;
 use crate::closed::{closed, route};
 use crate::diff::difference;
 use crate::keyed::Keyed;
+use crate::multiset::room;
 use crate::table::Table;
 use crate::time::EventTime;
 
@@ -41,7 +42,10 @@ impl<'s, K: Datum, V: Datum> Table<'s, (K, V)> {
                     for (value, diff) in net.drain(..) {
                         match values.binary_search(&value) {
                             Ok(at) if diff < 0 => drop(values.remove(at)),
-                            Err(at) if diff > 0 => values.insert(at, value),
+                            Err(at) if diff > 0 => {
+                                room(values);
+                                values.insert(at, value);
+                            }
                             _ => {}
                         }
                     }
