@@ -1,9 +1,10 @@
 //! State by key for our operators: slots, the rows of an epoch grouped by slot, and wake-ups on the watermark.
 
-use std::collections::BTreeMap;
-use std::hash::Hash;
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher, Hash};
 
-use rustc_hash::FxHashMap;
+use hashbrown::HashTable;
+use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::Datum;
@@ -12,11 +13,12 @@ use crate::time::{EventTime, FOREVER};
 
 /// One state per key, addressed by a dense slot number.
 pub(crate) struct Keyed<K, S> {
-    index: FxHashMap<K, u32>,
+    /// Slots by key. The keys themselves are in the slots alone: there are as many as agents or contacts.
+    index: HashTable<u32>,
     slots: Vec<Slot<K, S>>,
     free: Vec<u32>,
     order: Vec<(u32, u32)>,
-    timers: BTreeMap<EventTime, Vec<u32>>,
+    timers: BTreeSet<(EventTime, u32)>,
 }
 
 /// Marks a retraction in the order of an epoch's rows.
@@ -38,26 +40,44 @@ impl<K: Serialize, S: Serialize> Serialize for Keyed<K, S> {
 
 impl<'de, K: Datum, S: Deserialize<'de>> Deserialize<'de> for Keyed<K, S> {
     fn deserialize<Z: Deserializer<'de>>(from: Z) -> Result<Self, Z::Error> {
-        type Parts<K, S> = (Vec<Slot<K, S>>, Vec<u32>, BTreeMap<EventTime, Vec<u32>>);
+        type Parts<K, S> = (Vec<Slot<K, S>>, Vec<u32>, BTreeSet<(EventTime, u32)>);
         let (slots, free, timers): Parts<K, S> = Deserialize::deserialize(from)?;
-        let used = (0..).zip(&slots).filter_map(|(at, slot)| Some((slot.key.clone()?, at)));
-        Ok(Keyed { index: used.collect(), slots, free, order: Vec::new(), timers })
+        let mut index = HashTable::with_capacity(slots.len() - free.len());
+        for (at, slot) in (0..).zip(&slots) {
+            if let Some(key) = &slot.key {
+                index.insert_unique(hash(key), at, |&other| slots[other as usize].hash());
+            }
+        }
+        Ok(Keyed { index, slots, free, order: Vec::new(), timers })
+    }
+}
+
+fn hash<K: Hash>(key: &K) -> u64 {
+    FxBuildHasher.hash_one(key)
+}
+
+impl<K: Hash, S> Slot<K, S> {
+    /// The hash of the key; those that are not in use are not in the index.
+    fn hash(&self) -> u64 {
+        hash(self.key.as_ref().expect("a slot in the index has a key"))
     }
 }
 
 impl<K: Hash + Eq + Clone, S: Default> Keyed<K, S> {
     pub(crate) fn new() -> Self {
         Keyed {
-            index: FxHashMap::default(),
+            index: HashTable::new(),
             slots: Vec::new(),
             free: Vec::new(),
             order: Vec::new(),
-            timers: BTreeMap::new(),
+            timers: BTreeSet::new(),
         }
     }
 
     fn slot(&mut self, key: &K) -> u32 {
-        if let Some(&slot) = self.index.get(key) {
+        let hash = hash(key);
+        let same = |&slot: &u32| self.slots[slot as usize].key.as_ref() == Some(key);
+        if let Some(&slot) = self.index.find(hash, same) {
             return slot;
         }
         let fresh = Slot { key: Some(key.clone()), state: S::default(), wake: FOREVER };
@@ -68,7 +88,8 @@ impl<K: Hash + Eq + Clone, S: Default> Keyed<K, S> {
             self.slots.push(fresh);
             u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 keys on a worker")
         };
-        self.index.insert(key.clone(), slot);
+        let slots = &self.slots;
+        self.index.insert_unique(hash, slot, |&other| slots[other as usize].hash());
         slot
     }
 
@@ -133,24 +154,19 @@ impl<K: Hash + Eq + Clone, S: Default> Keyed<K, S> {
         let entry = &mut self.slots[slot as usize];
         if at < entry.wake {
             entry.wake = at;
-            self.timers.entry(at).or_default().push(slot);
+            self.timers.insert((at, slot));
         }
     }
 
     /// Slots whose wake-up is at or before `watermark`, each once; they are disarmed.
     pub(crate) fn due(&mut self, watermark: EventTime, out: &mut Vec<u32>) {
-        while let Some(entry) = self.timers.first_entry() {
-            let at = *entry.key();
-            if at > watermark {
-                break;
-            }
-            for slot in entry.remove() {
-                // A wake-up that was overtaken by an earlier one finds the slot armed for another time.
-                let state = &mut self.slots[slot as usize];
-                if state.wake == at && state.key.is_some() {
-                    state.wake = FOREVER;
-                    out.push(slot);
-                }
+        while self.timers.first().is_some_and(|(at, _)| *at <= watermark) {
+            let Some((at, slot)) = self.timers.pop_first() else { break };
+            // A wake-up that was overtaken by an earlier one finds the slot armed for another time.
+            let state = &mut self.slots[slot as usize];
+            if state.wake == at && state.key.is_some() {
+                state.wake = FOREVER;
+                out.push(slot);
             }
         }
         out.sort_unstable();
@@ -161,7 +177,9 @@ impl<K: Hash + Eq + Clone, S: Default> Keyed<K, S> {
     pub(crate) fn remove(&mut self, slot: u32) {
         let entry = &mut self.slots[slot as usize];
         if let Some(key) = entry.key.take() {
-            self.index.remove(&key);
+            if let Ok(found) = self.index.find_entry(hash(&key), |&other| other == slot) {
+                found.remove();
+            }
             entry.state = S::default();
             entry.wake = FOREVER;
             self.free.push(slot);
