@@ -89,7 +89,7 @@ pub fn default_verdict(activity: &ActivityCode, state: AgentState) -> Verdict {
 }
 
 /// Activities of a shift, and the event time of the record that tells them; a deleted one has none.
-type Shift = (Vec<Span<ActivityCode>>, EventTime);
+pub(crate) type Shift = (Vec<Span<ActivityCode>>, EventTime);
 
 /// Scheduled activities of the shifts in force, `(Agent, activity)`.
 pub(crate) fn schedule<'s>(input: &Inputs<'s>) -> Table<'s, (AgentId, Vec<Span<ActivityCode>>)> {
@@ -98,6 +98,10 @@ pub(crate) fn schedule<'s>(input: &Inputs<'s>) -> Table<'s, (AgentId, Vec<Span<A
 
 /// The shifts in force, deleted ones too: `(Agent, (activities, event time of the record))` by version.
 fn shifts<'s>(input: &Inputs<'s>) -> Table<'s, (AgentId, Point<Shift>)> {
+    input.shifts.get_or_init(|| told(input)).clone()
+}
+
+fn told<'s>(input: &Inputs<'s>) -> Table<'s, (AgentId, Point<Shift>)> {
     let horizon = input.correction;
     let shifts = input.reference().flat_map(|envelope: Envelope| match envelope.event {
         Event::ScheduleUpdate(update) => {

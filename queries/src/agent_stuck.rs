@@ -53,10 +53,7 @@ fn limit_of(state: AgentState) -> Option<usize> {
 pub fn agent_stuck<'s>(shared: &Shared<'s>, settings: &Settings) -> Alerts<'s> {
     let input = &shared.input;
     let horizon = input.correction;
-    let states = input
-        .agent_states()
-        .intervals("agents' states", horizon)
-        .map(|(agent, span)| (agent.0, span));
+    let states = input.states_over_time().map(|(agent, span)| (agent.0, span));
     let agents = states.clone().keys("agents with states");
     let terms = terms(&AGENT_STUCK, settings, shared.rules.clone(), agents, None);
     let found = states.alarms("in one state", terms, horizon, |terms: &Terms, states| {

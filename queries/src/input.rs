@@ -1,5 +1,7 @@
 //! The input tables that queries read, picked from the admitted events on first use.
 
+use std::cell::OnceCell;
+
 use highwater_dataflow::{Admission, Events, Graph, Millis, Point, Refused, Span, Table};
 use highwater_model::{
     AgentId, AgentProfile, AgentState, Envelope, Event, Name, QueueId, QueueProfile, QueueUpdate,
@@ -7,6 +9,8 @@ use highwater_model::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::adherence::Shift;
+use crate::placement::Placement;
 use crate::settings::Settings;
 
 /// One row of input: an event; or a fact about a source: a dead letter, or what came of it together.
@@ -91,13 +95,26 @@ pub struct Inputs<'s> {
     /// What the door turned away: `(entry, reason)`, duplicates included.
     pub refused: Table<'s, Refused<Entry>>,
     pub correction: Millis,
+    /// What several queries read, kept once: built on first use.
+    roster: OnceCell<Table<'s, (AgentId, Span<AgentProfile>)>>,
+    states: OnceCell<Table<'s, (AgentId, Span<AgentState>)>>,
+    pub(crate) shifts: OnceCell<Table<'s, (AgentId, Point<Shift>)>>,
+    pub(crate) placements: OnceCell<Table<'s, (AgentId, Span<Placement>)>>,
 }
 
 impl<'s> Inputs<'s> {
     /// Opens the door: every event once, none from before the correction horizon.
     pub fn new(graph: &Graph<'s, Entry>, settings: &Settings) -> Self {
         let (admitted, refused) = graph.input().admit(settings.horizons(), admission);
-        Inputs { events: graph.events(admitted), refused, correction: settings.correction() }
+        Inputs {
+            events: graph.events(admitted),
+            refused,
+            correction: settings.correction(),
+            roster: OnceCell::new(),
+            states: OnceCell::new(),
+            shifts: OnceCell::new(),
+            placements: OnceCell::new(),
+        }
     }
 
     fn pick<D: highwater_dataflow::Datum>(
@@ -233,6 +250,13 @@ impl<'s> Inputs<'s> {
 
     /// Agents' profiles as spans of valid time.
     pub fn roster(&self) -> Table<'s, (AgentId, Span<AgentProfile>)> {
-        self.agent_profiles().intervals("roster", self.correction)
+        let build = || self.agent_profiles().intervals("roster", self.correction);
+        self.roster.get_or_init(build).clone()
+    }
+
+    /// Agents' states as spans.
+    pub fn states_over_time(&self) -> Table<'s, (AgentId, Span<AgentState>)> {
+        let build = || self.agent_states().intervals("states over time", self.correction);
+        self.states.get_or_init(build).clone()
     }
 }

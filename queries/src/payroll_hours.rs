@@ -144,8 +144,7 @@ pub(crate) fn publish<'s>(graph: &mut Graph<'s, Entry>, input: &Inputs<'s>, sett
     let pace = Pace { every: EVERY, horizon: input.correction, reach: input.correction + REACH };
     let days = Days::default();
     let accrued = input
-        .agent_states()
-        .intervals("states over time", input.correction)
+        .states_over_time()
         .overlap_join(
             "placed states",
             placements(input, settings),

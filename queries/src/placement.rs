@@ -31,6 +31,10 @@ pub(crate) fn placements<'s>(
     input: &Inputs<'s>,
     settings: &Settings,
 ) -> Table<'s, (AgentId, Span<Placement>)> {
+    input.placements.get_or_init(|| placed(input, settings)).clone()
+}
+
+fn placed<'s>(input: &Inputs<'s>, settings: &Settings) -> Table<'s, (AgentId, Span<Placement>)> {
     let nowhere = placement(None, &settings.sites);
     let sites = settings.sites.clone();
     let scheduled = input.reference().flat_map(|envelope| match envelope.event {
