@@ -12,21 +12,68 @@
 use highwater_dataflow::Table;
 use highwater_dataflow::view::{Column, Row, Value, View, ViewRow};
 use highwater_model::{
-    AgentId, AgentProfile, ContactComplete, ContactId, Envelope, Event, Name, QueueId, QueueProfile,
+    AgentId, AgentProfile, Channel, ContactId, Envelope, Event, Name, QueueId, QueueProfile,
+    ServiceLevel, SiteId, TeamId,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::input::Inputs;
 
-/// A row of `contact_record`.
+/// A row of `contact_record`. A center has more contacts than anything else: it holds what is shown and no more.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ContactRecord {
     pub at: i64,
-    pub complete: ContactComplete,
-    /// How many completions were told of the leg.
+    pub agent: AgentId,
+    pub profile: Option<Profile>,
+    pub handled: Handled,
+}
+
+/// A leg as its queue had it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Handled {
+    pub queue: QueueId,
+    pub promise: Option<Promise>,
+    pub leg: Told,
+}
+
+/// What was told of a leg.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Told {
+    pub contact: ContactId,
+    pub completion: Completion,
+    /// How many completions were told of it.
     pub completions: i64,
-    pub agent: Option<AgentProfile>,
-    pub queue: Option<QueueProfile>,
+}
+
+/// What a `ContactComplete` says beside which leg it is of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Completion {
+    pub handle_ms: i64,
+    pub talk_ms: i64,
+    pub hold_ms: i64,
+    pub acw_ms: i64,
+    pub disposition: Option<Name>,
+    pub transfer: bool,
+    pub wait_ms: Option<i64>,
+}
+
+/// Of an agent's profile what is shown.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Profile {
+    pub name: Option<Name>,
+    pub team: TeamId,
+    pub site: SiteId,
+    /// Joined by commas.
+    pub skills: Name,
+}
+
+/// Of a queue's profile what is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Promise {
+    pub target_ppm: i64,
+    pub threshold_ms: i64,
+    pub channel: Channel,
+    pub service_level: ServiceLevel,
 }
 
 impl ViewRow for ContactRecord {
@@ -59,36 +106,31 @@ impl ViewRow for ContactRecord {
     };
 
     fn cells(&self, row: &mut Row) {
-        let complete = &self.complete;
-        let (agent, queue) = (self.agent.as_ref(), self.queue.as_ref());
+        let Told { contact, completion, completions } = &self.handled.leg;
+        let (profile, promise) = (self.profile.as_ref(), self.handled.promise.as_ref());
         row.extend([
-            Value::from(complete.contact.0.clone()),
-            complete.queue.0.clone().into(),
-            complete.agent.0.clone().into(),
+            Value::from(contact.0.clone()),
+            self.handled.queue.0.clone().into(),
+            self.agent.0.clone().into(),
             self.at.into(),
-            complete.handle_ms.into(),
-            complete.talk_ms.into(),
-            complete.hold_ms.into(),
-            complete.acw_ms.into(),
-            complete.wait_ms.into(),
-            complete.disposition.clone().into(),
-            i64::from(complete.transfer).into(),
-            self.completions.into(),
-            agent.and_then(|agent| agent.name.clone()).into(),
-            agent.map(|agent| agent.team.0.clone()).into(),
-            agent.map(|agent| agent.site.0.clone()).into(),
-            agent.map(skills).into(),
-            queue.map(|queue| queue.channel.name()).into(),
-            queue.map(|queue| queue.target_ppm as f64 / 10_000.0).into(),
-            queue.map(|queue| queue.threshold_ms).into(),
-            queue.map(|queue| queue.service_level.name()).into(),
+            completion.handle_ms.into(),
+            completion.talk_ms.into(),
+            completion.hold_ms.into(),
+            completion.acw_ms.into(),
+            completion.wait_ms.into(),
+            completion.disposition.clone().into(),
+            i64::from(completion.transfer).into(),
+            (*completions).into(),
+            profile.and_then(|profile| profile.name.clone()).into(),
+            profile.map(|profile| profile.team.0.clone()).into(),
+            profile.map(|profile| profile.site.0.clone()).into(),
+            profile.map(|profile| profile.skills.clone()).into(),
+            promise.map(|promise| promise.channel.name()).into(),
+            promise.map(|promise| promise.target_ppm as f64 / 10_000.0).into(),
+            promise.map(|promise| promise.threshold_ms).into(),
+            promise.map(|promise| promise.service_level.name()).into(),
         ]);
     }
-}
-
-fn skills(agent: &AgentProfile) -> Name {
-    let names: Vec<&str> = agent.skills.iter().map(QueueId::as_str).collect();
-    names.join(",").into()
 }
 
 pub fn contact_record<'s>(input: &Inputs<'s>) -> Table<'s, ContactRecord> {
@@ -96,38 +138,73 @@ pub fn contact_record<'s>(input: &Inputs<'s>) -> Table<'s, ContactRecord> {
     // As long as a record can be replaced, what it was joined with is there to take it back.
     let kept = 2 * horizon;
     let queues = input.queue_profiles().intervals("queue profiles", horizon);
+    let promises = queues.map_values(|_, span| {
+        let promise = Promise::of(&span.value);
+        span.with(promise)
+    });
+    let profiles = input.roster().map_values(|_, span| {
+        let profile = Profile::of(&span.value);
+        span.with(profile)
+    });
     input
         .contact_events()
         .flat_map(completion)
         .gather(
             "legs",
-            move |told: &[(i64, ContactComplete)]| {
+            move |told: &[(i64, Completion)]| {
                 told.last().map_or(0, |(at, _)| at.saturating_add(kept))
             },
-            |_, told, _, out| {
-                let last = told.last().map(|(at, complete)| {
+            |(contact, queue, agent), told, _, out| {
+                let last = told.last().map(|(at, completion)| {
                     let completions = told.len() as i64;
-                    let (at, complete) = (*at, complete.clone());
-                    ContactRecord { at, complete, completions, agent: None, queue: None }
+                    let (contact, completion) = (contact.clone(), completion.clone());
+                    let told = Told { contact, completion, completions };
+                    (queue.clone(), (*at, (agent.clone(), told)))
                 });
                 out.extend(last);
             },
         )
-        .map(|record| (record.complete.agent.clone(), (record.at, record)))
-        .as_of_join("agent then", input.roster(), kept, |_, at, record, agent| {
-            let record = ContactRecord { agent: agent.cloned(), ..record.clone() };
-            (record.complete.queue.clone(), (at, record))
+        .as_of_join("queue then", promises, kept, |queue, at, (agent, leg), promise| {
+            let (queue, leg) = (queue.clone(), leg.clone());
+            (agent.clone(), (at, Handled { queue, promise: promise.copied(), leg }))
         })
-        .as_of_join("queue then", queues, kept, |_, _, record, queue| ContactRecord {
-            queue: queue.cloned(),
-            ..record.clone()
+        .as_of_join("agent then", profiles, kept, |agent, at, handled, profile| {
+            let (agent, profile) = (agent.clone(), profile.cloned());
+            ContactRecord { at, agent, profile, handled: handled.clone() }
         })
+}
+
+impl Profile {
+    fn of(profile: &AgentProfile) -> Profile {
+        let skills: Vec<&str> = profile.skills.iter().map(QueueId::as_str).collect();
+        Profile {
+            name: profile.name.clone(),
+            team: profile.team.clone(),
+            site: profile.site.clone(),
+            skills: skills.join(",").into(),
+        }
+    }
+}
+
+impl Promise {
+    fn of(profile: &QueueProfile) -> Promise {
+        let QueueProfile { target_ppm, threshold_ms, channel, service_level, .. } = *profile;
+        Promise { target_ppm, threshold_ms, channel, service_level }
+    }
 }
 
 type Leg = (ContactId, QueueId, AgentId);
 
-fn completion(envelope: Envelope) -> Option<(Leg, (i64, ContactComplete))> {
-    let Event::ContactComplete(complete) = envelope.event else { return None };
-    let leg = (complete.contact.clone(), complete.queue.clone(), complete.agent.clone());
-    Some((leg, (envelope.at, complete)))
+fn completion(envelope: Envelope) -> Option<(Leg, (i64, Completion))> {
+    let Event::ContactComplete(told) = envelope.event else { return None };
+    let completion = Completion {
+        handle_ms: told.handle_ms,
+        talk_ms: told.talk_ms,
+        hold_ms: told.hold_ms,
+        acw_ms: told.acw_ms,
+        disposition: told.disposition,
+        transfer: told.transfer,
+        wait_ms: told.wait_ms,
+    };
+    Some(((told.contact, told.queue, told.agent), (envelope.at, completion)))
 }
