@@ -49,6 +49,10 @@ impl<D> Out<D> {
     pub(crate) fn new() -> Self {
         Out { epoch: 0, changes: Vec::new() }
     }
+    /// Makes room for so many more changes.
+    pub(crate) fn expect(&mut self, changes: usize) {
+        self.changes.reserve(changes);
+    }
     #[inline]
     pub(crate) fn give(&mut self, row: D, diff: isize) {
         self.changes.push((row, self.epoch, diff));

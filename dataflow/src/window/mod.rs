@@ -16,6 +16,8 @@ mod assign;
 mod calendar;
 mod multiset;
 mod operator;
+mod passing;
+mod plain;
 mod quantiles;
 mod sessions;
 mod state;

@@ -3,7 +3,7 @@
 //! Within an epoch rows come first, judged by the watermark of the epoch before; then processing-time deadlines;
 //! then the watermark advances. The order of rows within the epoch never shows.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use differential_dataflow::consolidation::consolidate_updates;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -16,8 +16,9 @@ use crate::time::{BEGINNING, EventTime, Millis};
 
 use super::aggregate::Aggregate;
 use super::assign::WindowFn;
-use super::state::{Keyed, Live, NO_ALARM, Pending, Placed, Slice, slices_in};
-use super::trigger::{Machine, Moment};
+use super::plain::{Plain, sum};
+use super::state::{Keyed, Live, NO_ALARM, Pending, Placed, Slice, Stage};
+use super::trigger::{Machine, Moment, TriggerState};
 use super::{
     Accumulation, Behavior, LateElement, LateReason, Pane, PaneInfo, Plan, TimestampCombiner,
     Timing, Window,
@@ -37,24 +38,27 @@ pub(crate) struct Operator<K, V, W, A: Aggregate<V>> {
     pub(crate) machine: Machine,
     pub(crate) watermark: EventTime,
     pub(crate) now: Millis,
-    ids: FxHashMap<K, KeyId>,
+    pub(crate) ids: FxHashMap<K, KeyId>,
     pub(crate) keys: Vec<Keyed<K, A::Acc, A::Output>>,
-    free: Vec<KeyId>,
+    pub(crate) free: Vec<KeyId>,
     /// Keys with changes in this epoch.
     touched: Vec<KeyId>,
     /// Windows whose triggers have to be asked, and where they were in their key's list.
     pub(crate) dirty: Vec<(KeyId, Window, usize)>,
     /// Watermarks at which windows end or expire.
-    ends: BTreeMap<EventTime, Vec<(KeyId, Window)>>,
+    pub(crate) ends: BTreeMap<EventTime, Vec<(KeyId, Window)>>,
     /// Processing times for which triggers wait.
     alarms: BTreeMap<Millis, Vec<(KeyId, Window)>>,
     /// Keys that may have lost their last window.
-    idle: Vec<KeyId>,
+    pub(crate) idle: Vec<KeyId>,
     pub(crate) any_refused: bool,
     /// Rows of windows that are gone because all their elements were deleted.
     pub(crate) orphans: Vec<(KeyId, Pane<A::Output>)>,
     pub(crate) assigned: Vec<Window>,
-    shares_slices: bool,
+    pub(crate) shares_slices: bool,
+    /// What becomes of a trigger that is first asked at the end of its window, where that is all a window needs to
+    /// remember besides its slices.
+    pub(crate) told: Option<TriggerState>,
     /// Nobody asks about a window before its end, so only its slices need to know what comes.
     lazy: bool,
     merging: bool,
@@ -70,11 +74,14 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
         let discarding = plan.accumulation == Accumulation::Discarding;
         let merging = windows.is_merging();
         let machine = Machine::new(&plan.trigger, merging);
+        let lazy =
+            machine.ignores_early_elements() && plan.timestamps == TimestampCombiner::EndOfWindow;
+        let shares_slices = windows.shares_slices() && !discarding && !merging;
         Operator {
-            lazy: machine.ignores_early_elements()
-                && plan.timestamps == TimestampCombiner::EndOfWindow,
+            told: (lazy && shares_slices).then(|| machine.after_first_word()).flatten(),
+            lazy,
             machine,
-            shares_slices: windows.shares_slices() && !discarding && !merging,
+            shares_slices,
             merging,
             discarding,
             retracting: plan.accumulation == Accumulation::AccumulatingRetracting,
@@ -252,21 +259,38 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
             let index = match place {
                 Ok(index) => index,
                 Err(index) => {
-                    let mut live = Live::new(window);
-                    live.passed = past_end;
                     let due = if past_end { expires } else { complete };
                     self.ends.entry(due).or_default().push((id, window));
-                    keyed.windows.insert(index, Placed::new(live));
+                    let placed = if self.told.is_some() && !past_end {
+                        Placed::filling(window)
+                    } else {
+                        let mut live = Live::new(window);
+                        live.passed = past_end;
+                        Placed::new(live)
+                    };
+                    keyed.windows.insert(index, placed);
                     index
                 }
             };
             next = index + 1;
-            if self.lazy && self.shares_slices && !past_end && place.is_ok() {
+            let known = place.is_ok() || self.told.is_some();
+            if self.lazy && self.shares_slices && !past_end && known {
                 // It fills, and its slices know.
                 taken = true;
                 continue;
             }
-            let live = &mut *keyed.windows[index].live;
+            let live = match &mut keyed.windows[index].stage {
+                Stage::Own(live) => live,
+                stage => {
+                    let plain = Plain {
+                        windows: &self.windows,
+                        aggregate: &self.aggregate,
+                        told: self.told.as_ref(),
+                        retracting: self.retracting,
+                    };
+                    plain.own(window, stage, &keyed.slices)
+                }
+            };
             if live.closed {
                 keyed.refused.push((pending.slice.start, window, LateReason::Closed));
                 self.any_refused = true;
@@ -346,7 +370,7 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
     }
 
     /// Asks a window's trigger, and fires if it says so. `crossing`: the watermark is just passing the end.
-    fn consider(
+    pub(crate) fn consider(
         &mut self,
         id: KeyId,
         window: Window,
@@ -380,7 +404,7 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
     }
 
     /// Emits a pane if there is reason to, and begins the next.
-    fn fire(
+    pub(crate) fn fire(
         &mut self,
         id: KeyId,
         index: usize,
@@ -389,7 +413,7 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
         out: &mut PaneOut<K, A::Output>,
     ) {
         let keyed = &mut self.keys[id as usize];
-        let live = &mut *keyed.windows[index].live;
+        let live = &mut *keyed.windows[index];
         let complete = self.windows.complete_at(live.window);
         let timing = if live.settled_panes > 0 {
             Timing::Late
@@ -402,14 +426,10 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
             Timing::Late
         };
         if live.acc.is_none() && self.shares_slices {
-            let mut acc = self.aggregate.zero();
-            let from = complete.saturating_sub(live.window.end - live.window.start);
-            for slice in slices_in(&keyed.slices, from, complete) {
-                self.aggregate.merge(&mut acc, &slice.acc);
-                live.elements += slice.elements;
-                live.changes += slice.changes;
-            }
-            live.acc = Some(acc);
+            let sum = sum(&self.aggregate, &keyed.slices, live.window, complete);
+            live.elements += sum.elements;
+            live.changes += sum.changes;
+            live.acc = Some(sum.acc);
         }
         let empty = live.changes == 0;
         let deserted = !self.discarding && live.elements <= 0;
@@ -469,57 +489,15 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
         live.trigger = super::trigger::TriggerState::default();
     }
 
-    /// Deals with every window whose end or expiry the watermark has reached.
-    fn pass(&mut self, out: &mut PaneOut<K, A::Output>) {
-        while let Some(entry) = self.ends.first_entry()
-            && *entry.key() <= self.watermark
-        {
-            for (id, window) in entry.remove() {
-                let keyed = &mut self.keys[id as usize];
-                let Ok(index) = keyed.find(window) else { continue };
-                let live = &mut keyed.windows[index];
-                let complete = self.windows.complete_at(window);
-                let expires = complete.saturating_add(self.plan.allowed_lateness);
-                let crossing = !live.passed;
-                if expires <= self.watermark {
-                    if !live.closed {
-                        self.fire(id, index, true, crossing, out);
-                    }
-                    self.expire(id, index);
-                } else if crossing {
-                    live.passed = true;
-                    self.ends.entry(expires).or_default().push((id, window));
-                    self.consider(id, window, index, true, out);
-                }
-            }
-        }
-    }
-
-    fn expire(&mut self, id: KeyId, index: usize) {
-        let keyed = &mut self.keys[id as usize];
-        keyed.windows.remove(index);
-        match keyed.windows.front() {
-            None => {
-                keyed.slices.clear();
-                self.idle.push(id);
-            }
-            Some(first) if self.shares_slices => {
-                let window = first.window;
-                let complete = self.windows.complete_at(window);
-                let needed = complete.saturating_sub(window.end - window.start);
-                while keyed.slices.front().is_some_and(|slice| slice.start < needed) {
-                    keyed.slices.pop_front();
-                }
-            }
-            Some(_) => {}
-        }
-    }
-
     /// How much is remembered: keys, windows, slices, points and wake-ups.
     #[cfg(test)]
     pub(crate) fn state_size(&self) -> usize {
         let keyed = self.keys.iter().map(|keyed| {
-            let points: usize = keyed.windows.iter().map(|live| live.points.len()).sum();
+            let points = keyed.windows.iter().map(|placed| match &placed.stage {
+                Stage::Own(live) => live.points.len(),
+                Stage::Filling | Stage::Told => 0,
+            });
+            let points: usize = points.sum();
             keyed.windows.len() + keyed.slices.len() + keyed.pending.len() + points
         });
         let ends: usize = self.ends.values().map(Vec::len).sum();
@@ -536,20 +514,6 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
             complete
         };
         self.ends.entry(due).or_default().push((id, window));
-    }
-
-    fn forget_idle(&mut self) {
-        while let Some(id) = self.idle.pop() {
-            let keyed = &mut self.keys[id as usize];
-            // A key is listed once per window lost; the first look forgets it.
-            if keyed.windows.is_empty() && self.ids.get(&keyed.key) == Some(&id) {
-                self.ids.remove(&keyed.key);
-                keyed.slices = VecDeque::new();
-                keyed.windows = VecDeque::new();
-                keyed.pending = Vec::new();
-                self.free.push(id);
-            }
-        }
     }
 }
 

@@ -49,7 +49,7 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
                 while let Some(index) = overlapping(windows, span) {
                     let Some(live) = windows.remove(index) else { break };
                     span = hull(span, live.window);
-                    sources.push(*live.live);
+                    sources.push(live.into_live());
                 }
                 if span == before {
                     break;

@@ -55,25 +55,58 @@ pub(crate) struct Point<A> {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Placed<A, O> {
     pub(crate) window: Window,
-    pub(crate) live: Box<Live<A, O>>,
+    pub(crate) stage: Stage<A, O>,
+}
+
+/// How much of a window is its own.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Stage<A, O> {
+    /// Nothing: it fills, and its slices know with what.
+    Filling,
+    /// Nothing: it has had its on-time pane, and its slices are as they were then.
+    Told,
+    Own(Box<Live<A, O>>),
 }
 
 impl<A, O> Placed<A, O> {
     pub(crate) fn new(live: Live<A, O>) -> Self {
-        Placed { window: live.window, live: Box::new(live) }
+        Placed { window: live.window, stage: Stage::Own(Box::new(live)) }
+    }
+
+    pub(crate) fn filling(window: Window) -> Self {
+        Placed { window, stage: Stage::Filling }
+    }
+
+    /// The window by itself.
+    pub(crate) fn into_live(self) -> Live<A, O> {
+        match self.stage {
+            Stage::Own(live) => *live,
+            Stage::Filling | Stage::Told => panic!("{NOT_ITS_OWN}"),
+        }
     }
 }
 
+/// Only windows of shared slices have nothing of their own, and they are given a state before they are asked for it.
+const NOT_ITS_OWN: &str = "a window was asked for what its slices know";
+
 impl<A, O> Deref for Placed<A, O> {
     type Target = Live<A, O>;
+    #[inline]
     fn deref(&self) -> &Live<A, O> {
-        &self.live
+        match &self.stage {
+            Stage::Own(live) => live,
+            Stage::Filling | Stage::Told => panic!("{NOT_ITS_OWN}"),
+        }
     }
 }
 
 impl<A, O> DerefMut for Placed<A, O> {
+    #[inline]
     fn deref_mut(&mut self) -> &mut Live<A, O> {
-        &mut self.live
+        match &mut self.stage {
+            Stage::Own(live) => live,
+            Stage::Filling | Stage::Told => panic!("{NOT_ITS_OWN}"),
+        }
     }
 }
 

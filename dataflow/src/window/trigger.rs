@@ -228,6 +228,18 @@ impl Machine {
         !self.early && !self.hears(0)
     }
 
+    /// The state of a window that was first asked at its end, and fired: `None` where it would not fire, would close,
+    /// or would count or wait from then on, so that each window needs a state of its own.
+    pub(crate) fn after_first_word(&self) -> Option<TriggerState> {
+        let mut state = TriggerState::default();
+        let moment = Moment { past_end: true, clock: Millis::MIN };
+        if !self.should_fire(&state, moment) {
+            return None;
+        }
+        self.on_fire(&mut state, moment);
+        (!state.is_finished() && state.numbers.is_empty()).then_some(state)
+    }
+
     /// Whether the part counts or waits from the first element on.
     fn hears(&self, id: usize) -> bool {
         match self.nodes[id].kind {
