@@ -263,11 +263,15 @@ pub(crate) fn slices_in<A>(
     from: EventTime,
     to: EventTime,
 ) -> impl Iterator<Item = &Slice<A>> {
+    // Windows are asked for as they end, which is among the newest slices, and as they expire, among the oldest.
     let few = slices.len().saturating_sub(FEW);
     let recent = slices.get(few).is_some_and(|slice| slice.start <= to);
+    let oldest = slices.get(FEW).is_none_or(|slice| slice.start >= to);
     let end = if recent {
         let later = slices.range(few..).rev();
         slices.len() - later.take_while(|slice| slice.start >= to).count()
+    } else if oldest {
+        slices.iter().take(FEW).take_while(|slice| slice.start < to).count()
     } else {
         slices.partition_point(|slice| slice.start < to)
     };
