@@ -1,6 +1,7 @@
 //! The one shape of our own operators: they act on whole closed epochs, in order, and see the watermark of each.
 //!
-//! An epoch is handed to the logic once the frontiers of all inputs have passed it. Whatever the interleaving of
+//! An epoch is handed to the logic once nothing more can come of it on any input: when the frontiers have passed it, or,
+//! on a worker that is alone, as soon as it was fed (`prompt`). Whatever the interleaving of
 //! containers and workers, the logic sees every change of an epoch together, so that a `-3` is never seen without
 //! its `+4`. Logic must not depend on the order of rows within an epoch.
 
@@ -20,6 +21,7 @@ use timely::progress::operate::FrontierInterest;
 
 use crate::Datum;
 use crate::keep::{State, put, take};
+use crate::prompt::Closing;
 use crate::rows::{Deliver, gather};
 use crate::table::{Change, Table};
 use crate::time::{BEGINNING, Epoch, EventTime};
@@ -258,6 +260,10 @@ fn in_turns<'s, A: Datum, B: Datum, O: Datum, S: Datum>(
 ) -> (Table<'s, O>, Table<'s, S>) {
     let scope = left.scope();
     let watermarks = left.watermarks.clone();
+    let closing = match (left.how_closed(), right.as_ref().map(|(table, _)| table.how_closed())) {
+        (Closing::Fed(fed), None | Some(Closing::Fed(_))) => Closing::Fed(fed),
+        _ => Closing::Frontiers,
+    };
     let mut builder = OperatorBuilder::new(name.to_owned(), scope);
 
     let marks: Rc<RefCell<Stash<EventTime>>> = Rc::default();
@@ -284,6 +290,8 @@ fn in_turns<'s, A: Datum, B: Datum, O: Datum, S: Datum>(
         OutputBuilder::from(side_out);
     let (mut out, mut out_side) = (Out::new(), Out::new());
 
+    let main = Table::closing(main, watermarks.clone(), &closing);
+    let side = Table::closing(side, watermarks, &closing);
     builder.build(move |_initial| {
         move |frontiers: &[MutableAntichain<Epoch>]| {
             marks_in.for_each(|cap, data| {
@@ -296,10 +304,11 @@ fn in_turns<'s, A: Datum, B: Datum, O: Datum, S: Datum>(
             }
             let (marks, lefts) = (&mut *marks.borrow_mut(), &mut *lefts.borrow_mut());
             let rights = &mut *rights.borrow_mut();
+            let first_open = closing.first_open(frontiers);
             while let Some(epoch) =
                 [marks.first(), lefts.first(), rights.first()].into_iter().flatten().min()
             {
-                if frontiers.iter().any(|frontier| frontier.less_equal(&epoch)) {
+                if epoch >= first_open {
                     break;
                 }
                 let mut capabilities = None;
@@ -320,5 +329,5 @@ fn in_turns<'s, A: Datum, B: Datum, O: Datum, S: Datum>(
             }
         }
     });
-    (Table::new(main, watermarks.clone()), Table::new(side, watermarks))
+    (main, side)
 }

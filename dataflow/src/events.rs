@@ -14,12 +14,14 @@ use crate::time::Epoch;
 #[derive(Clone)]
 pub struct Events<'s, E: Datum> {
     batches: Stream<'s, Epoch, Rc<Vec<Change<E>>>>,
+    prompt: bool,
     watermarks: Watermarks<'s>,
 }
 
 impl<'s, E: Datum> Events<'s, E> {
     pub(crate) fn new(table: Table<'s, E>) -> Self {
-        Events { batches: table.stream().shared(), watermarks: table.watermarks }
+        let prompt = table.rows.prompt();
+        Events { batches: table.stream().shared(), prompt, watermarks: table.watermarks }
     }
 
     /// The events for which `pick` has an answer, as rows of their own.
@@ -54,7 +56,7 @@ impl<'s, E: Datum> Events<'s, E> {
         read: impl Fn(&[Change<E>], &mut Vec<Change<D>>) + 'static,
     ) -> Table<'s, D> {
         let read = move |batch: &mut Rc<Vec<Change<E>>>, out: &mut Vec<Change<D>>| read(batch, out);
-        let rows = Read { batches: self.batches.clone(), read: Rc::new(read) };
+        let rows = Read { batches: self.batches.clone(), prompt: self.prompt, read: Rc::new(read) };
         Table::of(rows, self.watermarks.clone())
     }
 }

@@ -5,18 +5,21 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
-use timely::dataflow::operators::ToStream;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::generic::operator::source;
 use timely::progress::frontier::MutableAntichain;
+use timely::progress::operate::FrontierInterest;
 
 use crate::Datum;
 use crate::alert::Notification;
 use crate::events::Events;
 use crate::keep::Keeper;
+use crate::prompt::{Closing, Fed};
 use crate::pulse::Pulse;
-use crate::rows::{Deliver, gather};
+use crate::rows::{Deliver, Reader, gather};
 use crate::signal::Signal;
 use crate::table::{Change, Table};
 use crate::time::{Epoch, EventTime};
@@ -31,12 +34,6 @@ pub struct Graph<'s, E: Datum> {
     listeners: Vec<Listener>,
     /// Where the watermark stands before the first epoch.
     start: EventTime,
-}
-
-/// The first epoch at which something may still come; `Epoch::MAX` when the input has ended.
-fn first_open(frontiers: &[MutableAntichain<Epoch>]) -> Epoch {
-    let open = frontiers.iter().filter_map(|frontier| frontier.frontier().first().copied());
-    open.min().unwrap_or(Epoch::MAX)
 }
 
 /// Told of each closed epoch.
@@ -54,6 +51,9 @@ struct Pending {
 pub(crate) struct Outlet {
     outbox: Rc<RefCell<BTreeMap<Epoch, Pending>>>,
     open_from: Vec<Rc<Cell<Epoch>>>,
+    fed: Option<Fed>,
+    /// How far the worker was fed when it last stepped.
+    stepped: Cell<Epoch>,
     watermark: RefCell<EventTime>,
     listeners: RefCell<Vec<Listener>>,
 }
@@ -63,10 +63,12 @@ impl<'s, E: Datum> Graph<'s, E> {
         events: StreamVec<'s, Epoch, Change<E>>,
         signals: StreamVec<'s, Epoch, Signal>,
         keeper: &Keeper,
+        fed: Option<Fed>,
     ) -> Self {
-        let (watermarks, start) = watermarks(signals, keeper);
+        let closing = fed.clone().map_or(Closing::Frontiers, Closing::Fed);
+        let (watermarks, start) = watermarks(signals, keeper, fed);
         let mut graph = Graph {
-            input: Table::new(events, watermarks),
+            input: Table::closing(events, watermarks, &closing),
             outbox: Rc::default(),
             open_from: Vec::new(),
             listeners: Vec::new(),
@@ -94,8 +96,23 @@ impl<'s, E: Datum> Graph<'s, E> {
         let first = scope.index() == 0 && self.input.watermarks.keeper.resumed().is_none();
         let rows: Vec<Change<D>> =
             rows.into_iter().filter(|_| first).map(|row| (row, Epoch::MIN, 1)).collect();
-        let changes = rows.to_stream(scope).container::<Vec<Change<D>>>();
-        Table::new(changes, self.input.watermarks.clone())
+        // All at once: nobody should see a part of it.
+        let changes = source::<_, CapacityContainerBuilder<Vec<Change<D>>>, _, _>(
+            scope,
+            "Constant",
+            move |capability, _| {
+                let mut given = Some((capability, rows));
+                move |output| {
+                    if let Some((capability, mut rows)) = given.take()
+                        && !rows.is_empty()
+                    {
+                        output.session(&capability).give_container(&mut rows);
+                    }
+                }
+            },
+        );
+        let watermarks = self.input.watermarks.clone();
+        Table::closing(changes, watermarks, &self.input.how_closed())
     }
 
     /// Publishes a table as a view: sinks get its net changes at every closed epoch.
@@ -169,11 +186,12 @@ impl<'s, E: Datum> Graph<'s, E> {
             }
         });
         let mut pump = gather(&table.rows, |_| 0, scope, &mut builder, file);
-        let open = self.open_from();
+        let closing = table.how_closed();
+        let open = self.open_from(&closing, &mut builder);
         builder.build(move |_| {
             move |frontiers: &[MutableAntichain<Epoch>]| {
                 pump();
-                let from = first_open(frontiers);
+                let from = closing.first_open(frontiers);
                 let mut waiting = waiting.borrow_mut();
                 while let Some(entry) = waiting.first_entry().filter(|entry| *entry.key() < from) {
                     let (epoch, mut rows) = entry.remove_entry();
@@ -193,13 +211,14 @@ impl<'s, E: Datum> Graph<'s, E> {
         pulses: StreamVec<'s, Epoch, Pulse>,
         mut heard: impl FnMut(Epoch) + 'static,
     ) {
-        let open = self.open_from();
         let mut builder = OperatorBuilder::new("Epochs".to_owned(), pulses.scope());
         let mut input = builder.new_input(pulses, Pipeline);
+        let closing = Closing::Frontiers;
+        let open = self.open_from(&closing, &mut builder);
         builder.build(move |_| {
             move |frontiers: &[MutableAntichain<Epoch>]| {
                 input.for_each(|_, data| data.drain(..).for_each(|pulse| heard(pulse.epoch)));
-                open.set(first_open(frontiers));
+                open.set(closing.first_open(frontiers));
             }
         });
     }
@@ -208,10 +227,11 @@ impl<'s, E: Datum> Graph<'s, E> {
     fn follow(&mut self) {
         let outbox = Rc::clone(&self.outbox);
         let owner = self.input.scope().index() == 0;
-        let open = self.open_from();
         let marks = self.input.watermarks.stream.clone();
         let mut builder = OperatorBuilder::new("Watermark sink".to_owned(), marks.scope());
         let mut input = builder.new_input(marks, Pipeline);
+        let closing = self.input.how_closed();
+        let open = self.open_from(&closing, &mut builder);
         builder.build(move |_| {
             move |frontiers: &[MutableAntichain<Epoch>]| {
                 input.for_each(|cap, data| {
@@ -224,15 +244,23 @@ impl<'s, E: Datum> Graph<'s, E> {
                     let pending = outbox.entry(*cap.time()).or_default();
                     pending.watermark = data.drain(..).max().max(pending.watermark);
                 });
-                open.set(first_open(frontiers));
+                open.set(closing.first_open(frontiers));
             }
         });
     }
 
-    /// Where a sink notes the first epoch that it has not finished with.
-    fn open_from(&mut self) -> Rc<Cell<Epoch>> {
+    /// Where a sink notes the first epoch that it has not finished with. One that is prompt has finished with what was
+    /// fed once the worker has stepped, and need not run to say so.
+    fn open_from(&mut self, closing: &Closing, sink: &mut Reader<'s>) -> Rc<Cell<Epoch>> {
         let open = Rc::new(Cell::new(Epoch::MIN));
-        self.open_from.push(Rc::clone(&open));
+        match closing {
+            Closing::Fed(_) => {
+                for input in 0..sink.shape().inputs() {
+                    sink.set_notify_for(input, FrontierInterest::Never);
+                }
+            }
+            Closing::Frontiers => self.open_from.push(Rc::clone(&open)),
+        }
         open
     }
 
@@ -240,6 +268,8 @@ impl<'s, E: Datum> Graph<'s, E> {
         Outlet {
             outbox: self.outbox,
             open_from: self.open_from,
+            fed: self.input.watermarks.fed.clone(),
+            stepped: Cell::new(Epoch::MIN),
             watermark: RefCell::new(self.start),
             listeners: RefCell::new(self.listeners),
         }
@@ -249,7 +279,13 @@ impl<'s, E: Datum> Graph<'s, E> {
 impl Outlet {
     /// Whether nothing more can be said at `epoch`.
     pub(crate) fn is_closed(&self, epoch: Epoch) -> bool {
-        self.open_from.iter().all(|open| open.get() > epoch)
+        let prompt = self.fed.is_none() || self.stepped.get() > epoch;
+        prompt && self.open_from.iter().all(|open| open.get() > epoch)
+    }
+
+    /// To be called after every step of the worker.
+    pub(crate) fn stepped(&self) {
+        self.stepped.set(self.fed.as_ref().map_or(Epoch::MIN, Fed::to));
     }
 
     /// What `epoch`, closed, has to say; epochs are taken in order.

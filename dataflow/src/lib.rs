@@ -27,6 +27,7 @@ pub mod membership;
 mod multiset;
 pub mod overlap;
 pub mod overlay;
+mod prompt;
 mod pulse;
 mod rows;
 pub mod runtime;

@@ -33,6 +33,9 @@ pub(crate) trait Rows<'s, D: Datum> {
     /// Adds the inputs to `reader` that these rows come from.
     fn install(&self, reader: &mut Reader<'s>, deliver: Deliver<D>) -> Pump;
 
+    /// Whether all rows of an epoch are there when a reader runs; see [`crate::prompt`].
+    fn prompt(&self) -> bool;
+
     /// The rows as a stream, where they are one without further doing.
     fn stream(&self) -> Option<StreamVec<'s, Epoch, Change<D>>> {
         None
@@ -40,22 +43,30 @@ pub(crate) trait Rows<'s, D: Datum> {
 }
 
 /// What an operator says, as it comes.
-pub(crate) struct Said<'s, D: Datum>(pub(crate) StreamVec<'s, Epoch, Change<D>>);
+pub(crate) struct Said<'s, D: Datum> {
+    pub(crate) stream: StreamVec<'s, Epoch, Change<D>>,
+    pub(crate) prompt: bool,
+}
 
 impl<'s, D: Datum> Rows<'s, D> for Said<'s, D> {
     fn install(&self, reader: &mut Reader<'s>, mut deliver: Deliver<D>) -> Pump {
-        let mut input = reader.new_input(self.0.clone(), Pipeline);
+        let mut input = reader.new_input(self.stream.clone(), Pipeline);
         Box::new(move || input.for_each(|cap, rows| deliver(&cap, rows)))
     }
 
+    fn prompt(&self) -> bool {
+        self.prompt
+    }
+
     fn stream(&self) -> Option<StreamVec<'s, Epoch, Change<D>>> {
-        Some(self.0.clone())
+        Some(self.stream.clone())
     }
 }
 
 /// Rows read from batches of another container, such as one that several readers share.
 pub(crate) struct Read<'s, C, F> {
     pub(crate) batches: Stream<'s, Epoch, C>,
+    pub(crate) prompt: bool,
     pub(crate) read: Rc<F>,
 }
 
@@ -78,6 +89,10 @@ where
                 }
             });
         })
+    }
+
+    fn prompt(&self) -> bool {
+        self.prompt
     }
 }
 
@@ -105,6 +120,10 @@ where
         };
         self.of.install(reader, Box::new(through))
     }
+
+    fn prompt(&self) -> bool {
+        self.of.prompt()
+    }
 }
 
 /// The rows of both.
@@ -125,6 +144,10 @@ impl<'s, D: Datum> Rows<'s, D> for Both<'s, D> {
             one();
             other();
         })
+    }
+
+    fn prompt(&self) -> bool {
+        self.0.prompt() && self.1.prompt()
     }
 }
 

@@ -41,7 +41,7 @@ impl Default for Options {
     }
 }
 
-/// One epoch's input. Epochs are strictly increasing.
+/// One epoch's input. Epochs are strictly increasing, and positive: the first is that of constants.
 #[derive(Debug)]
 pub struct Batch<E> {
     pub epoch: Epoch,

@@ -8,6 +8,7 @@ use timely::dataflow::{Scope, StreamVec};
 
 use crate::Datum;
 use crate::keep::Keeper;
+use crate::prompt::{Closing, Fed};
 use crate::rows::{self, Both, Rows, Said, Step};
 use crate::time::{Epoch, EventTime};
 
@@ -18,6 +19,8 @@ pub(crate) type Change<D> = (D, Epoch, isize);
 #[derive(Clone)]
 pub(crate) struct Watermarks<'s> {
     pub(crate) stream: StreamVec<'s, Epoch, EventTime>,
+    /// Where this worker is alone.
+    pub(crate) fed: Option<Fed>,
     /// Goes with it to every operator: where its state is listed.
     pub(crate) keeper: Keeper,
 }
@@ -42,7 +45,25 @@ impl<'s, D: Datum> Table<'s, D> {
         changes: StreamVec<'s, Epoch, Change<D>>,
         watermarks: Watermarks<'s>,
     ) -> Self {
-        Table::of(Said(changes), watermarks)
+        Table::of(Said { stream: changes, prompt: false }, watermarks)
+    }
+
+    /// As [`Table::new`], of an operator that closes epochs as `closing` says.
+    pub(crate) fn closing(
+        changes: StreamVec<'s, Epoch, Change<D>>,
+        watermarks: Watermarks<'s>,
+        closing: &Closing,
+    ) -> Self {
+        let prompt = matches!(closing, Closing::Fed(_));
+        Table::of(Said { stream: changes, prompt }, watermarks)
+    }
+
+    /// How whoever reads this table knows that an epoch is over.
+    pub(crate) fn how_closed(&self) -> Closing {
+        match &self.watermarks.fed {
+            Some(fed) if self.rows.prompt() => Closing::Fed(fed.clone()),
+            _ => Closing::Frontiers,
+        }
     }
 
     pub(crate) fn of(rows: impl Rows<'s, D> + 's, watermarks: Watermarks<'s>) -> Self {

@@ -1,15 +1,24 @@
 //! The watermark: the minimum over partitions of what they still expect, as a function of the epoch.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
+use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
-use timely::dataflow::channels::pact::Exchange;
-use timely::dataflow::operators::Operator;
+use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::vec::Broadcast;
+use timely::dataflow::operators::{Capability, InputCapability};
+use timely::progress::frontier::MutableAntichain;
+use timely::progress::operate::FrontierInterest;
 
 use serde::{Deserialize, Serialize};
 
 use crate::keep::Keeper;
+use crate::prompt::{Closing, Fed};
+use crate::rows::Pump;
 use crate::signal::{PartitionId, Signal};
 use crate::table::Watermarks;
 use crate::time::{BEGINNING, Epoch, EventTime, FOREVER};
@@ -108,22 +117,36 @@ impl Progress {
 pub(crate) fn watermarks<'s>(
     signals: StreamVec<'s, Epoch, Signal>,
     keeper: &Keeper,
+    fed: Option<Fed>,
 ) -> (Watermarks<'s>, EventTime) {
-    let mut waiting = BTreeMap::new();
     let kept = keeper.keep("Watermark", Progress::default());
     let start = kept.state.borrow().watermark();
-    let stream = signals.unary_frontier(Exchange::new(|_: &Signal| 0), "Watermark", move |_, _| {
-        move |(input, frontier), output| {
-            input.for_each(|cap, data| {
-                let (_, signals) = waiting
-                    .entry(*cap.time())
-                    .or_insert_with(|| (cap.retain(0), Vec::<Signal>::new()));
-                signals.append(data);
-            });
-            while let Some(entry) = waiting.first_entry() {
-                if frontier.less_equal(entry.key()) {
-                    break;
-                }
+    let closing = fed.clone().map_or(Closing::Frontiers, Closing::Fed);
+    let mut builder = OperatorBuilder::new("Watermark".to_owned(), signals.scope());
+    let (output, stream) = builder.new_output::<Vec<EventTime>>();
+    let mut output: OutputBuilder<_, CapacityContainerBuilder<Vec<EventTime>>> =
+        OutputBuilder::from(output);
+    let waiting: Rc<RefCell<BTreeMap<Epoch, (Capability<Epoch>, Vec<Signal>)>>> = Rc::default();
+    let came = Rc::clone(&waiting);
+    let file = move |cap: &InputCapability<Epoch>, signals: &mut Vec<Signal>| {
+        let mut waiting = came.borrow_mut();
+        let (_, known) = waiting.entry(*cap.time()).or_insert_with(|| (cap.retain(0), Vec::new()));
+        known.append(signals);
+    };
+    let mut pump: Pump = if fed.is_some() {
+        let mut input = builder.new_input(signals, Pipeline);
+        Box::new(move || input.for_each(|cap, signals| file(&cap, signals)))
+    } else {
+        let mut input = builder.new_input(signals, Exchange::new(|_: &Signal| 0));
+        Box::new(move || input.for_each(|cap, signals| file(&cap, signals)))
+    };
+    builder.set_notify_for(0, FrontierInterest::IfCapability);
+    builder.build(move |_| {
+        move |frontiers: &[MutableAntichain<Epoch>]| {
+            pump();
+            let from = closing.first_open(frontiers);
+            let mut waiting = waiting.borrow_mut();
+            while let Some(entry) = waiting.first_entry().filter(|entry| *entry.key() < from) {
                 let (epoch, (capability, signals)) = entry.remove_entry();
                 kept.before(epoch);
                 let mut progress = kept.state.borrow_mut();
@@ -132,12 +155,12 @@ pub(crate) fn watermarks<'s>(
                     progress.apply(signal);
                 }
                 if progress.advance().is_some() || ticked {
-                    output.session(&capability).give(progress.watermark());
+                    output.activate().session(&capability).give(progress.watermark());
                 }
             }
         }
     });
     // Alone, the first worker has nobody to tell.
     let stream = if stream.scope().peers() > 1 { stream.broadcast() } else { stream };
-    (Watermarks { stream, keeper: keeper.clone() }, start)
+    (Watermarks { stream, fed, keeper: keeper.clone() }, start)
 }

@@ -13,6 +13,7 @@ use timely::worker::Worker;
 use crate::Datum;
 use crate::graph::{Graph, Outlet};
 use crate::keep::{Keeper, Part, Unfit};
+use crate::prompt::Fed;
 use crate::pulse::{self, Pulse};
 use crate::runtime::{Batch, Leave, Order};
 use crate::signal::Signal;
@@ -57,6 +58,8 @@ pub(crate) struct Life<E: Datum> {
     signals: InputHandleVec<Epoch, Signal>,
     /// The epochs of this process, for the others.
     pulses: Option<InputHandleVec<Epoch, Pulse>>,
+    /// Where this worker is alone.
+    fed: Option<Fed>,
     speaks: bool,
     epochs: Receiver<Order<E>>,
     in_flight: usize,
@@ -89,6 +92,7 @@ impl<E: Datum> Life<E> {
             peers.as_ref().map(|_| InputHandleVec::new());
         let announced: Rc<RefCell<BTreeSet<Epoch>>> = Rc::default();
         let owner = commits.is_some();
+        let fed = (peers.is_none() && worker.peers() == 1).then(Fed::default);
         let together: Rc<Cell<Option<Epoch>>> = Rc::default();
         let outlet = worker.dataflow::<Epoch, _, _>(|scope| {
             let (mut rows, mut marks) = (events.to_stream(scope), signals.to_stream(scope));
@@ -104,7 +108,7 @@ impl<E: Datum> Life<E> {
                 marks = pulse::behind(pulses.clone(), marks.clone());
                 pulses
             });
-            let mut graph = Graph::new(rows, marks, &keeper);
+            let mut graph = Graph::new(rows, marks, &keeper, fed.clone());
             if let (Some(pulses), Some(peers)) = (pulses, &peers) {
                 let (announced, heard) = (announced.clone(), peers.heard.clone());
                 graph.hear(pulses, move |epoch| {
@@ -127,6 +131,10 @@ impl<E: Datum> Life<E> {
                 pulses.advance_to(resumed + 1);
             }
         }
+        if let Some(fed) = &fed {
+            // What constants hold was there before the first epoch.
+            fed.advance(at + 1);
+        }
         let started_after = peers.as_ref().map_or(0, |peers| peers.started_after);
         let hands =
             Hands { outlet, open: VecDeque::new(), announced, commits, started_after, taken: 0 };
@@ -134,6 +142,7 @@ impl<E: Datum> Life<E> {
             events,
             signals,
             pulses,
+            fed,
             speaks,
             epochs,
             in_flight,
@@ -159,13 +168,18 @@ impl<E: Datum> Life<E> {
         let mut ended = false;
         let mut looked = 0;
         let mut rows = Vec::new();
+        // What constants hold goes where it belongs before the first epoch does.
+        worker.step();
         while !(ended && self.hands.open.is_empty()) {
             if self.leave.said() {
                 self.abandon();
             }
             while !ended && self.hands.open.len() < self.in_flight {
                 match self.epochs.try_recv() {
-                    Ok(Order::Epoch { batch, keep }) => self.take(batch, keep, &mut rows),
+                    Ok(Order::Epoch { batch, keep }) => {
+                        looked = 0;
+                        self.take(batch, keep, &mut rows);
+                    }
                     Ok(Order::Until { until, keep }) => self.pass(until, keep),
                     Ok(Order::Keep(to)) => {
                         self.keeper.ask(self.at);
@@ -185,6 +199,7 @@ impl<E: Datum> Life<E> {
             } else {
                 worker.step_or_park(Some(REST));
             }
+            self.hands.outlet.stepped();
             self.hands.hand_out();
             let outlet = &self.hands.outlet;
             if let Some((epoch, to)) = self.keeping.take_if(|(epoch, _)| outlet.is_closed(*epoch)) {
@@ -206,6 +221,7 @@ impl<E: Datum> Life<E> {
                 wait_for_the_end();
             }
             worker.step_or_park(Some(Duration::from_millis(1)));
+            hands.outlet.stepped();
             // Other processes may go on.
             hands.hand_out();
         }
@@ -213,6 +229,7 @@ impl<E: Datum> Life<E> {
 
     fn take(&mut self, batch: Batch<E>, keep: bool, rows: &mut Vec<Change<E>>) {
         let epoch = batch.epoch;
+        assert!(epoch > Epoch::MIN, "the first epoch is that of constants: feed later ones");
         assert!(*self.events.time() <= epoch, "epochs are fed in increasing order");
         self.advance(epoch);
         rows.extend(batch.events.into_iter().map(|event| (event, epoch, 1)));
@@ -246,6 +263,9 @@ impl<E: Datum> Life<E> {
             self.signals.advance_to(to);
             if let Some(pulses) = &mut self.pulses {
                 pulses.advance_to(to);
+            }
+            if let Some(fed) = &self.fed {
+                fed.advance(to);
             }
         }
     }
