@@ -56,7 +56,7 @@ impl<'s, E: Datum> Events<'s, E> {
         read: impl Fn(&[Change<E>], &mut Vec<Change<D>>) + 'static,
     ) -> Table<'s, D> {
         let read = move |batch: &mut Rc<Vec<Change<E>>>, out: &mut Vec<Change<D>>| read(batch, out);
-        let rows = Read { batches: self.batches.clone(), prompt: self.prompt, read: Rc::new(read) };
+        let rows = Read { batches: self.batches.clone(), prompt: self.prompt, pick: Rc::new(read) };
         Table::of(rows, self.watermarks.clone())
     }
 }

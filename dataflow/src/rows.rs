@@ -67,7 +67,7 @@ impl<'s, D: Datum> Rows<'s, D> for Said<'s, D> {
 pub(crate) struct Read<'s, C, F> {
     pub(crate) batches: Stream<'s, Epoch, C>,
     pub(crate) prompt: bool,
-    pub(crate) read: Rc<F>,
+    pub(crate) pick: Rc<F>,
 }
 
 impl<'s, C, D, F> Rows<'s, D> for Read<'s, C, F>
@@ -78,11 +78,11 @@ where
 {
     fn install(&self, reader: &mut Reader<'s>, mut deliver: Deliver<D>) -> Pump {
         let mut input = reader.new_input(self.batches.clone(), Pipeline);
-        let read = Rc::clone(&self.read);
+        let pick = Rc::clone(&self.pick);
         let mut rows = Vec::new();
         Box::new(move || {
             input.for_each(|cap, batch| {
-                read(batch, &mut rows);
+                pick(batch, &mut rows);
                 if !rows.is_empty() {
                     deliver(&cap, &mut rows);
                     rows.clear();
