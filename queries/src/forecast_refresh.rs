@@ -28,7 +28,7 @@ impl ViewRow for ForecastRefresh {
             Column::text("event_id", "identity of the event; the same in every replay"),
             Column::text(
                 "forecast_version",
-                "intraday-YYYYMMDD-HHMM, UTC; seconds where there are any",
+                "intraday-YYYYMMDD-HHMM, UTC; seconds and milliseconds where there are any",
             ),
             Column::int("intervals_updated", "intervals of the rest of the day with a forecast"),
             Column::text("method", "how it was forecast"),
@@ -64,8 +64,11 @@ impl ForecastRefresh {
     /// The event of the sources that this row is.
     pub fn event(&self) -> Event {
         let refresh = &self.0;
-        let seconds = refresh.at.rem_euclid(60_000) != 0;
-        let format = if seconds { "intraday-%Y%m%d-%H%M%S" } else { "intraday-%Y%m%d-%H%M" };
+        let format = match refresh.at.rem_euclid(60_000) {
+            0 => "intraday-%Y%m%d-%H%M",
+            within if within % 1_000 == 0 => "intraday-%Y%m%d-%H%M%S",
+            _ => "intraday-%Y%m%d-%H%M%S%3f",
+        };
         Event {
             forecast_version: self.format(format),
             queue: refresh.queue.clone(),
@@ -77,12 +80,14 @@ impl ForecastRefresh {
         }
     }
 
-    /// `evt-YYYYMMDD-HHMMSS-f-QUEUE`, with `-surge` where it is no interval's end.
+    /// `evt-YYYYMMDD-HHMMSS-f-QUEUE`, with milliseconds after the seconds where there are any, and `surge` instead of
+    /// `f` where it is no interval's end. The queue comes last: whatever it is called, no two refreshes share an identity.
     pub fn event_id(&self) -> Name {
-        let Refresh { queue, trigger, .. } = &self.0;
-        let stamp = self.format("evt-%Y%m%d-%H%M%S-f");
-        let surge = if trigger.starts_with("scheduled") { "" } else { "-surge" };
-        format!("{stamp}-{queue}{surge}").into()
+        let Refresh { queue, trigger, at, .. } = &self.0;
+        let whole = at.rem_euclid(1_000) == 0;
+        let stamp = self.format(if whole { "evt-%Y%m%d-%H%M%S" } else { "evt-%Y%m%d-%H%M%S%3f" });
+        let why = if trigger.starts_with("scheduled") { "f" } else { "surge" };
+        format!("{stamp}-{why}-{queue}").into()
     }
 
     fn format(&self, format: &str) -> Name {
@@ -96,4 +101,35 @@ pub fn forecast_refresh(spoken: Table<'_, Spoken>) -> Table<'_, ForecastRefresh>
         Spoken::Refresh(refresh) => Some(ForecastRefresh(refresh)),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::forecast::Method;
+
+    /// Rule changes may begin a surge at any millisecond, and queues may be called anything.
+    #[test]
+    fn no_two_refreshes_share_an_identity() {
+        let mut seen = BTreeSet::new();
+        for at in [1_778_855_700_000, 1_778_855_700_001, 1_778_855_700_999, 1_778_855_701_000] {
+            for queue in ["a", "a-surge", "surge-a", "f-a"] {
+                for trigger in ["scheduled_15min", "volume_surge"] {
+                    let row = ForecastRefresh(Refresh {
+                        queue: queue.into(),
+                        at,
+                        trigger: trigger.into(),
+                        method: Method::Static,
+                        intervals_updated: 1,
+                        volume_change_mpct: 0,
+                        confidence_ppm: 0,
+                    });
+                    assert!(seen.insert(row.event_id()), "{} twice", row.event_id());
+                }
+            }
+        }
+        assert!(seen.contains("evt-20260515-143500001-surge-a"), "{seen:?}");
+    }
 }

@@ -9,21 +9,25 @@ pub(crate) fn rows(days: &Days) -> Vec<Row> {
     let minutes = days.size() / 60_000;
     for (name, queue) in days.queues() {
         for refresh in &queue.refreshes {
-            let (stamp, second) = (stamp(refresh.at), refresh.at.rem_euclid(60_000) / 1000);
-            let (surge, trigger) = if refresh.surge {
-                ("-surge", "volume_surge".to_owned())
+            let (stamp, within) = (stamp(refresh.at), refresh.at.rem_euclid(60_000));
+            let second = match within % 1000 {
+                0 => format!("{:02}", within / 1000),
+                _ => format!("{within:05}"),
+            };
+            let (why, trigger) = if refresh.surge {
+                ("surge", "volume_surge".to_owned())
             } else {
-                ("", format!("scheduled_{minutes}min"))
+                ("f", format!("scheduled_{minutes}min"))
             };
             let version = match refresh.at % 60_000 {
                 0 => format!("intraday-{stamp}"),
-                _ => format!("intraday-{stamp}{second:02}"),
+                _ => format!("intraday-{stamp}{second}"),
             };
             rows.push(vec![
                 Value::Text(name.0.clone()),
                 Value::Int(refresh.at),
                 Value::Text(trigger.into()),
-                Value::Text(format!("evt-{stamp}{second:02}-f-{name}{surge}").into()),
+                Value::Text(format!("evt-{stamp}{second}-{why}-{name}").into()),
                 Value::Text(version.into()),
                 Value::Int(refresh.updated),
                 Value::Text("gamma_poisson".into()),
