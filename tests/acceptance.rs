@@ -1,6 +1,7 @@
 //! Acceptance: what the domain's facts demand, a test for each, named after it.
 
 mod adherence;
+mod causes;
 mod day;
 mod forecast;
 mod intraday;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use highwater_dataflow::view::{Commit, Row, Value};
-use highwater_dataflow::{FOREVER, Signal, Step};
+use highwater_dataflow::{BEGINNING, EventTime, FOREVER, Signal, Step};
 use highwater_queries::retain::Base;
 use highwater_queries::settings::{
     AdherenceSettings, ClosedSide, Grace, PayrollSettings, RuleSettings, SiteSettings,
@@ -350,9 +350,12 @@ fn check(seed: u64) {
 fn compare(case: &Case, commits: &[Commit]) -> Result<(), String> {
     let mut oracle = Oracle::new(&case.settings);
     let mut sinks = Sinks::default();
+    let mut watermark = BEGINNING;
     for (nth, (epoch, commit)) in case.epochs.iter().zip(commits).enumerate() {
         let place = format!("epoch {nth} of {} ({})", case.epochs.len(), epoch.number);
         sinks.apply(commit).map_err(|wrong| format!("{place}: {wrong}"))?;
+        causes(epoch, commit, watermark).map_err(|wrong| format!("{place}: {wrong}"))?;
+        watermark = commit.watermark;
         let expected = oracle.after(epoch);
         if commit.watermark != expected.watermark {
             let (is, should) = (commit.watermark, expected.watermark);
@@ -449,6 +452,33 @@ fn alerts(sinks: &Sinks, commit: &Commit, alarms: &[Stretch]) -> Result<(), Stri
             != (told, status, &Value::Int(i64::from(last.revision)))
         {
             return Err(format!("the row {row:?} is not what was told last: {last:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// What changes, ends or takes back an alert is named: records that came in that very epoch, unless time passed.
+fn causes(epoch: &Epoch, commit: &Commit, before: EventTime) -> Result<(), String> {
+    let seq = |entry: &Entry| match entry {
+        Entry::Event(envelope) => envelope.seq,
+        Entry::Rejected(rejected) => rejected.seq,
+        Entry::Receipt(receipt) => receipt.seq,
+    };
+    let came: BTreeSet<u64> = epoch.entries.iter().map(seq).collect();
+    let told = commit.notifications.iter();
+    let opened: BTreeSet<&str> =
+        told.clone().filter(|m| m.step == Step::Opened).map(|m| m.alert_id.as_str()).collect();
+    // What opens and ends in one breath is over for what brought it about.
+    for told in told.filter(|told| !opened.contains(told.alert_id.as_str())) {
+        if let Some(other) = told.causes.iter().find(|seq| !came.contains(*seq)) {
+            return Err(format!("{other} came in another epoch: {told:?}"));
+        }
+        // That time passes makes nothing untrue; but dead letters, which go by the clock, count until the watermark has
+        // passed their five minutes, and may be counted beside ones that came after those.
+        let untrue = told.step == Step::Retracted && told.rule != "dead_letter_rate";
+        let by_record = untrue || commit.watermark == before;
+        if by_record && told.causes.is_empty() {
+            return Err(format!("nothing is named that could have done this: {told:?}"));
         }
     }
     Ok(())

@@ -4,6 +4,8 @@
 //! with the key's own present: the watermark or its latest point, whichever is later. Boundaries of spans take effect
 //! when the present reaches them, without any event; nothing is said about the future.
 
+use std::collections::BTreeMap;
+
 use crate::Datum;
 use crate::closed::{closed2, route};
 use crate::diff::difference;
@@ -31,6 +33,21 @@ pub struct Segment<C> {
 pub struct Revision {
     pub at: EventTime,
     pub seq: u64,
+}
+
+/// What an overlay reads of its values beyond what they are, to say by which records its segments were revised.
+pub struct Provenance<B, C> {
+    /// Journal positions of the records for which a span, said by one and the same record, has another value than
+    /// before. They name the revision where that changed a segment; the span's own record does not.
+    pub amended: fn(&B, &B) -> Vec<u64>,
+    /// Values whose end is a revision though one of the same class follows.
+    pub exact: fn(&C) -> bool,
+}
+
+impl<B, C> Default for Provenance<B, C> {
+    fn default() -> Self {
+        Provenance { amended: |_, _| Vec::new(), exact: |_| false }
+    }
 }
 
 /// The two outputs of [`Table::overlay`].
@@ -62,9 +79,23 @@ impl<'s, K: Datum, A: Datum> Table<'s, (K, Point<A>)> {
         judge: impl Fn(Option<&A>, Option<&B>) -> Option<C> + 'static,
         class: impl Fn(&C) -> R + 'static,
     ) -> Overlay<'s, K, C> {
+        self.overlay_told_by(name, spans, horizon, judge, class, Provenance::default())
+    }
+
+    /// As [`Table::overlay`], for spans whose value is made of several records.
+    pub fn overlay_told_by<B: Datum, C: Datum, R: PartialEq + 'static>(
+        self,
+        name: &str,
+        spans: Table<'s, (K, Span<B>)>,
+        horizon: Millis,
+        judge: impl Fn(Option<&A>, Option<&B>) -> Option<C> + 'static,
+        class: impl Fn(&C) -> R + 'static,
+        provenance: Provenance<B, C>,
+    ) -> Overlay<'s, K, C> {
+        let Provenance { amended, exact } = provenance;
         let (mut old, mut new) = (Vec::new(), Vec::new());
         let (mut by_point, mut by_span) = (Vec::new(), Vec::new());
-        let (mut touched, mut said) = (Vec::new(), Vec::new());
+        let (mut touched, mut said, mut amends) = (Vec::new(), Vec::new(), Vec::new());
         let (segments, revisions) = closed2(
             self,
             |(key, _)| route(key),
@@ -102,6 +133,7 @@ impl<'s, K: Datum, A: Datum> Table<'s, (K, Point<A>)> {
                     }
 
                     said.clear();
+                    amends.clear();
                     for (point, diff) in points {
                         if diff > 0 {
                             said.push(Revision { at: point.at, seq: point.seq });
@@ -109,9 +141,19 @@ impl<'s, K: Datum, A: Datum> Table<'s, (K, Point<A>)> {
                         put(&mut track.points, point, diff);
                     }
                     let takes_back = |span: &Span<B>| span.from == span.to;
+                    let same = |span: &Span<B>| (span.from, span.to, span.seq);
+                    let gone = spans.clone().filter(|(_, diff)| *diff < 0).map(|(span, _)| span);
+                    let gone: BTreeMap<_, &B> = gone.map(|s| (same(s), &s.value)).collect();
                     for (span, diff) in spans.clone() {
                         if diff > 0 && !takes_back(span) {
-                            said.push(Revision { at: span.from, seq: span.seq });
+                            let revised = |seq| Revision { at: span.from, seq };
+                            match gone.get(&same(span)) {
+                                Some(was) => {
+                                    amends
+                                        .extend(amended(was, &span.value).into_iter().map(revised));
+                                }
+                                None => said.push(revised(span.seq)),
+                            }
                         }
                         put(&mut track.spans, span, diff);
                     }
@@ -122,27 +164,32 @@ impl<'s, K: Datum, A: Datum> Table<'s, (K, Point<A>)> {
                     if spans.count() > 0 {
                         track.cover();
                     }
-                    said.sort_unstable();
-                    said.dedup();
-
                     new.clear();
                     let told_to = track.present;
                     track.present = track.present.max(now.watermark).max(track.latest());
                     track.tell(from, tail, track.present, &judging, &mut new);
                     track.tail = new.last().filter(|last| last.to == FOREVER).cloned();
+                    let mut differs = false;
+                    difference(&old, &new, |segment, diff| {
+                        differs = true;
+                        out.give((key.clone(), segment), diff);
+                    });
                     // An open segment was a promise for others to count on: what ends its class revises that too.
                     let class = |segments: &[Segment<C>]| {
-                        segments.last().map(|last| (judging.class)(&last.value))
+                        let last = segments.last().map(|last| &last.value);
+                        (last.map(judging.class), last.filter(|last| exact(last)).cloned())
                     };
                     let turned = class(&old) != class(&new);
+                    if differs {
+                        said.append(&mut amends);
+                    }
+                    said.sort_unstable();
+                    said.dedup();
                     for revision in said.drain(..) {
                         if turned || revision.at < told_to {
                             revised.give((key.clone(), revision), 1);
                         }
                     }
-                    difference(&old, &new, |segment, diff| {
-                        out.give((key.clone(), segment), diff);
-                    });
 
                     if track.shrink_at <= now.watermark {
                         track.forget(now.watermark.saturating_sub(horizon), &judging);
@@ -476,10 +523,57 @@ mod tests {
             Step::Change(vec![(span(200, 300, 6), -1), (span(100, 100, 7), 1)]),
             Step::Table(vec![(0, 1), (10, 2), (10, 4), (20, 5)]),
         ];
+        let judge = |_: Option<&i64>, span: Option<&i64>| Some(i64::from(span.is_some()));
+        check(script, judge, Provenance::default());
+    }
+
+    #[test]
+    fn what_another_record_made_of_a_span_names_that_record() {
+        let span = |value| Row::Span(Span { from: 10, to: 50, value, seq: 2 });
+        let script = vec![
+            Step::Add(vec![Row::Point(Point { at: 0, value: 1, seq: 1 }), span(60)]),
+            Step::Watermark(100),
+            Step::Table(vec![(0, 1), (10, 2)]),
+            // The seventieth record changes what the span amounts to.
+            Step::Change(vec![(span(60), -1), (span(70), 1)]),
+            Step::Table(vec![(0, 1), (10, 2), (10, 70)]),
+            // What amounts to the same is no revision.
+            Step::Change(vec![(span(70), -1), (span(79), 1)]),
+            Step::Table(vec![(0, 1), (10, 2), (10, 70)]),
+        ];
+        let judge = |_: Option<&i64>, span: Option<&i64>| Some(span.map_or(0, |value| value / 10));
+        let amended: fn(&i64, &i64) -> Vec<u64> = |_, is| vec![is.unsigned_abs()];
+        check(script, judge, Provenance { amended, ..Provenance::default() });
+    }
+
+    #[test]
+    fn the_end_of_an_exact_value_is_a_revision_within_its_class() {
+        let point = |at, value, seq| Row::Point(Point { at, value, seq });
+        let script = vec![
+            Step::Add(vec![point(0, 1, 1)]),
+            Step::Add(vec![point(10, 2, 2)]),
+            Step::Add(vec![point(20, 7, 3)]),
+            Step::Add(vec![point(30, 8, 4)]),
+            Step::Add(vec![point(40, 9, 5)]),
+            // All of one class: only sevens and eights are followed to their end.
+            Step::Table(vec![(0, 1), (20, 3), (30, 4), (40, 5)]),
+        ];
+        let judge = |point: Option<&i64>, _: Option<&i64>| point.copied();
+        let exact: fn(&i64) -> bool = |value| [7, 8].contains(value);
+        check(script, judge, Provenance { exact, ..Provenance::default() });
+    }
+
+    /// What the revisions are after each step, for one class of values.
+    fn check(
+        script: Vec<Step<Row, (EventTime, u64)>>,
+        judge: impl Fn(Option<&i64>, Option<&i64>) -> Option<i64> + Copy + Send + Sync + 'static,
+        provenance: Provenance<i64, i64>,
+    ) {
+        let Provenance { amended, exact } = provenance;
         for workers in [1, 2] {
             run(
                 workers,
-                |rows| {
+                move |rows| {
                     let points = rows.clone().flat_map(|row| match row {
                         Row::Point(point) => Some(("k".to_owned(), point)),
                         Row::Span(_) => None,
@@ -488,8 +582,10 @@ mod tests {
                         Row::Span(span) => Some(("k".to_owned(), span)),
                         Row::Point(_) => None,
                     });
-                    let judge = |_: Option<&i64>, span: Option<&i64>| Some(span.is_some());
-                    let overlay = points.overlay("overlay", spans, 1_000, judge, |on| *on);
+                    let provenance = Provenance { amended, exact };
+                    let class = |value: &i64| *value > 0;
+                    let overlay =
+                        points.overlay_told_by("overlay", spans, 1_000, judge, class, provenance);
                     overlay.revisions.map(|(_, revision)| (revision.at, revision.seq))
                 },
                 script.clone(),

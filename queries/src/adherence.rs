@@ -4,7 +4,7 @@
 //! out  segments (Agent, Segment<Judged>)    contiguous per agent, the last one open
 //!      revisions (Agent, Revision)          what changed the past
 
-use highwater_dataflow::{EventTime, Overlay, Point, Span, Table};
+use highwater_dataflow::{EventTime, Overlay, Point, Provenance, Span, Table};
 use highwater_model::{ActivityCode, AgentId, AgentState, Envelope, Event, ShiftId, Verdict};
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,8 @@ pub struct Judged {
     pub activity: Option<ActivityCode>,
     pub state: AgentState,
     pub status: Status,
+    /// Whether this activity and state are, or were at some time, a pair that no mapping judges.
+    pub gap: bool,
 }
 
 /// Adherence state, after Genesys Cloud's `InAdherence, OutOfAdherence, Unscheduled, Unknown, Ignored`.
@@ -48,9 +50,18 @@ impl Status {
 pub(crate) struct Planned {
     pub(crate) activity: ActivityCode,
     verdicts: Matrix,
+    /// Journal positions of the records that made the row what it is, sorted.
+    told: Vec<u64>,
 }
 
-/// One row of the matrix: a verdict per agent state, four bits each.
+impl Planned {
+    fn by_default(activity: &ActivityCode) -> Self {
+        let verdicts = Matrix::defaults(activity);
+        Planned { activity: activity.clone(), verdicts, told: Vec::new() }
+    }
+}
+
+/// One row of the matrix: four bits per agent state, a verdict in three of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 struct Matrix(u64);
 
@@ -61,14 +72,20 @@ impl Matrix {
             .fold(Matrix(0), |matrix, &state| matrix.with(state, default_verdict(activity, state)))
     }
 
+    /// The fourth bit stays once a verdict was missing.
     fn with(self, state: AgentState, verdict: Verdict) -> Self {
         let shift = 4 * state as u32;
-        Matrix(self.0 & !(0xf << shift) | (verdict as u64) << shift)
+        let gap = u64::from(verdict == Verdict::Unmapped) << 3;
+        Matrix(self.0 & !(0x7 << shift) | (verdict as u64 | gap) << shift)
     }
 
     fn verdict(self, state: AgentState) -> Verdict {
-        let code = (self.0 >> (4 * state as u32)) & 0xf;
+        let code = (self.0 >> (4 * state as u32)) & 0x7;
         Verdict::ALL.iter().copied().find(|&v| v as u64 == code).unwrap_or_default()
+    }
+
+    fn gap(self, state: AgentState) -> bool {
+        (self.0 >> (4 * state as u32)) & 0x8 != 0
     }
 }
 
@@ -132,30 +149,14 @@ fn told<'s>(input: &Inputs<'s>) -> Table<'s, (AgentId, Point<Shift>)> {
 /// Every agent's history, judged; see the file's head.
 pub fn adherence<'s>(input: &Inputs<'s>) -> Overlay<'s, AgentId, Judged> {
     let horizon = input.correction;
-    let mapping = input
-        .reference()
-        .flat_map(|envelope: Envelope| match envelope.event {
-            Event::ActivityMapping(cell) => cell.activity.map(|activity| {
-                let point = Point { at: envelope.at, value: cell.verdict, seq: envelope.seq };
-                ((activity, cell.state), point)
-            }),
-            _ => None,
-        })
-        .latest_per_key("activity mapping")
-        .map(|((activity, state), point)| (activity, (state, point.value)))
-        .reduce("mapping matrix", |activity, cells, out| {
-            let matrix =
-                cells.iter().fold(Matrix::defaults(activity), |m, ((state, verdict), _)| {
-                    m.with(*state, *verdict)
-                });
-            out.push((matrix, 1));
-        });
+    let mapping = mapping(input)
+        .reduce("mapping matrix", |activity, words, out| out.push((row(activity, words), 1)));
 
     let shifts = shifts(input);
     // A deletion leaves nothing behind that could name it: a span of no length does.
     let deletions = shifts.clone().filter(|(_, shift)| shift.value.0.is_empty()).map(
         |(agent, Point { value: (_, at), seq, .. })| {
-            let value = Planned { activity: ActivityCode::from(""), verdicts: Matrix(0) };
+            let value = Planned::by_default(&ActivityCode::from(""));
             (agent, Span { from: at, to: at, value, seq })
         },
     );
@@ -167,14 +168,57 @@ pub fn adherence<'s>(input: &Inputs<'s>) -> Overlay<'s, AgentId, Judged> {
             "planned",
             mapping,
             move |(_, activity)| activity.to.saturating_add(2 * horizon),
-            |code, (agent, activity), matrix| {
-                let verdicts = matrix.copied().unwrap_or_else(|| Matrix::defaults(code));
-                (agent.clone(), activity.clone().with(Planned { activity: code.clone(), verdicts }))
+            |code, (agent, activity), row| {
+                let planned = row.cloned().unwrap_or_else(|| Planned::by_default(code));
+                (agent.clone(), activity.clone().with(planned))
             },
         )
         .concat(deletions);
 
-    input.agent_states().overlay("adherence", planned, horizon, judge, |judged| judged.status)
+    let provenance = Provenance {
+        amended: |was: &Planned, is| {
+            is.told.iter().copied().filter(|seq| !was.told.contains(seq)).collect()
+        },
+        // Who leaves what nobody judges for what nobody judges either is counted elsewhere.
+        exact: |judged: &Judged| judged.gap,
+    };
+    let class = |judged: &Judged| judged.status;
+    input.agent_states().overlay_told_by("adherence", planned, horizon, judge, class, provenance)
+}
+
+/// Every word on a cell of the mapping: `(activity, state with its verdict from then on)`.
+///
+/// Adherence goes by the last word on a cell, whenever it was said: a mapping that was mended judges what it was mended
+/// for. Words are reference data: few, and kept.
+pub(crate) fn mapping<'s>(
+    input: &Inputs<'s>,
+) -> Table<'s, (ActivityCode, (AgentState, Point<Verdict>))> {
+    input.reference().flat_map(|envelope: Envelope| match envelope.event {
+        Event::ActivityMapping(cell) => cell.activity.map(|activity| {
+            let point = Point { at: envelope.at, value: cell.verdict, seq: envelope.seq };
+            (activity, (cell.state, point))
+        }),
+        _ => None,
+    })
+}
+
+/// A row of the matrix, from all words on it: sorted by state, time, verdict and place in the journal.
+fn row(activity: &ActivityCode, words: &[(&(AgentState, Point<Verdict>), isize)]) -> Planned {
+    let mut planned = Planned::by_default(activity);
+    for cell in words.chunk_by(|(a, _), (b, _)| a.0 == b.0) {
+        let said = cell.iter().map(|((_, word), _)| word);
+        let mut last: Option<&Point<Verdict>> = None;
+        for word in said {
+            // The cause is the first of those that say the same.
+            if last.is_none_or(|last| last.value != word.value) {
+                last = Some(word);
+            }
+            planned.verdicts = planned.verdicts.with(cell[0].0.0, word.value);
+        }
+        planned.told.extend(last.map(|word| word.seq));
+    }
+    planned.told.sort_unstable();
+    planned
 }
 
 fn judge(state: Option<&AgentState>, planned: Option<&Planned>) -> Option<Judged> {
@@ -192,5 +236,6 @@ fn judge(state: Option<&AgentState>, planned: Option<&Planned>) -> Option<Judged
         Some(Verdict::Ignored) => Status::Ignored,
         Some(Verdict::Unmapped) => Status::Unknown,
     };
-    Some(Judged { activity: planned.map(|planned| planned.activity.clone()), state, status })
+    let gap = planned.is_some_and(|planned| planned.verdicts.gap(state));
+    Some(Judged { activity: planned.map(|planned| planned.activity.clone()), state, status, gap })
 }

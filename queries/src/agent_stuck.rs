@@ -55,8 +55,8 @@ pub fn agent_stuck<'s>(shared: &Shared<'s>, settings: &Settings) -> Alerts<'s> {
     let horizon = input.correction;
     let states = input.states_over_time().map(|(agent, span)| (agent.0, span));
     let agents = states.clone().keys("agents with states");
-    let terms = terms(&AGENT_STUCK, settings, shared.rules.clone(), agents, None);
-    let found = states.alarms("in one state", terms, horizon, |terms: &Terms, states| {
+    let told = terms(&AGENT_STUCK, settings, shared.rules.clone(), agents, None);
+    let found = states.alarms("in one state", told.terms, horizon, |terms: &Terms, states| {
         let state = **states.last()?;
         let lasting = terms.milli(limit_of(state)?);
         let seconds = lasting / 1000;
@@ -67,7 +67,7 @@ pub fn agent_stuck<'s>(shared: &Shared<'s>, settings: &Settings) -> Alerts<'s> {
         let states = alarm.levels.iter().map(|state| Name::const_new(state.name())).collect();
         with_duration(incident(agent, alarm, states))
     });
-    raise(&AGENT_STUCK, incidents, found.revisions, horizon)
+    raise(&AGENT_STUCK, incidents, found.revisions.concat(told.words), horizon)
 }
 
 /// The value of an incident that is over: how long it was, seconds.

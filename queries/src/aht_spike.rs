@@ -17,7 +17,7 @@
 use highwater_dataflow::window::{
     Behavior, Max, Mean, Quantiles, Ratio, SlidingWindows, Trigger, over,
 };
-use highwater_dataflow::{Alerts, FOREVER, Finding, Millis, Point, Span, Table};
+use highwater_dataflow::{Alerts, FOREVER, Finding, Millis, Point, Revision, Span, Table};
 use highwater_model::{Event, QueueId};
 
 use crate::registry::Shared;
@@ -75,13 +75,25 @@ pub fn aht_spike<'s>(shared: &Shared<'s>, settings: &Settings) -> Alerts<'s> {
         .flat_map(|level| level)
         .lasts_at_most("handle time known", settings.rolling_every_s * 1000);
     let queues = levels.clone().keys("queues with a usual handle time");
-    let terms = terms(&AHT_SPIKE, settings, shared.rules.clone(), queues, None);
-    let found = levels.alarms("above the usual handle time", terms, horizon, |terms, levels| {
-        let (aht, usual) = **levels.last()?;
-        judge(terms, aht, usual)
-    });
+    let told = terms(&AHT_SPIKE, settings, shared.rules.clone(), queues, None);
+    let rows = levels.clone().map(|(queue, level)| (queue.clone(), (queue, level)));
+    let found =
+        levels.alarms("above the usual handle time", told.terms, horizon, |terms, levels| {
+            let (aht, usual) = **levels.last()?;
+            judge(terms, aht, usual)
+        });
     let incidents = found.alarms.map(|(queue, alarm)| incident(queue, alarm, Vec::new()));
-    raise(&AHT_SPIKE, incidents, found.revisions, horizon)
+    // Completions of the window, or of the history it is held against.
+    let records = shared.input.contact_events().flat_map(|envelope| match envelope.event {
+        Event::ContactComplete(e) => {
+            Some((e.queue.0, Revision { at: envelope.at, seq: envelope.seq }))
+        }
+        _ => None,
+    });
+    let revised = rows.revised("handle times revised", records, |(queue, level), by| {
+        (by.at < level.from).then(|| queue.clone())
+    });
+    raise(&AHT_SPIKE, incidents, revised.concat(told.words), horizon)
 }
 
 /// Compares in ms, and tells whole seconds.

@@ -29,12 +29,12 @@ pub fn consumer_lag<'s>(shared: &Shared<'s>, settings: &Settings) -> Alerts<'s> 
     let horizon = shared.input.correction;
     let lags = shared.feeds.clone().intervals("lags of feeds", horizon);
     let kinds = lags.clone().keys("feeds that may lag");
-    let terms = terms(&CONSUMER_LAG, settings, shared.rules.clone(), kinds, None);
-    let found = lags.alarms("lagging", terms, horizon, |terms, lags| {
+    let told = terms(&CONSUMER_LAG, settings, shared.rules.clone(), kinds, None);
+    let found = lags.alarms("lagging", told.terms, horizon, |terms, lags| {
         let (value, threshold) = (**lags.last()?, terms.count(LAG_MAX));
         let finding = Finding { value, threshold, lasting: terms.milli(LASTING), kind: 0 };
         (value > threshold).then_some(finding)
     });
     let incidents = found.alarms.map(|(kind, alarm)| incident(kind, alarm, Vec::new()));
-    raise(&CONSUMER_LAG, incidents, found.revisions, horizon)
+    raise(&CONSUMER_LAG, incidents, found.revisions.concat(told.words), horizon)
 }

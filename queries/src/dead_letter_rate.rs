@@ -6,7 +6,7 @@
 //! What could not be read has no event time: dead letters count when they were received. Each counts for five minutes
 //! from its slot of ten seconds on, and the watermark is the clock that ends them.
 
-use highwater_dataflow::{Alerts, EventTime, FOREVER, Finding, Millis, Span};
+use highwater_dataflow::{Alerts, EventTime, FOREVER, Finding, Millis, Revision, Span};
 use highwater_model::Name;
 
 use crate::feeds::SLOT;
@@ -52,12 +52,21 @@ pub fn dead_letter_rate<'s>(shared: &Shared<'s>, settings: &Settings) -> Alerts<
         })
         .lasts_at_most("dead letters count", COUNTED);
     let sources = letters.clone().keys("sources of dead letters");
-    let terms = terms(&DEAD_LETTER_RATE, settings, shared.rules.clone(), sources, None);
-    let found = letters.alarms("dead letters", terms, horizon, |terms, slots| {
+    let told = terms(&DEAD_LETTER_RATE, settings, shared.rules.clone(), sources, None);
+    let slots = letters.clone().map(|(source, slot)| (source.clone(), (source, slot)));
+    let found = letters.alarms("dead letters", told.terms, horizon, |terms, slots| {
         let value = slots.iter().map(|(_, letters)| letters).sum();
         let threshold = terms.count(LETTERS_MAX);
         (value > threshold).then_some(Finding { value, threshold, lasting: 0, kind: 0 })
     });
     let incidents = found.alarms.map(|(source, alarm)| incident(source, alarm, Vec::new()));
-    raise(&DEAD_LETTER_RATE, incidents, found.revisions, horizon)
+    // A slot is named by its first letter; any of its letters changes it.
+    let records = shared
+        .input
+        .rejected()
+        .map(|letter| (letter.source, Revision { at: letter.received_at, seq: letter.seq }));
+    let revised = slots.revised("slots revised", records, |(source, slot), by| {
+        (slot.from..slot.from + SLOT).contains(&by.at).then(|| source.clone())
+    });
+    raise(&DEAD_LETTER_RATE, incidents, revised.concat(told.words), horizon)
 }

@@ -30,12 +30,12 @@ pub fn feed_silent<'s>(shared: &Shared<'s>, settings: &Settings) -> Alerts<'s> {
     let horizon = shared.input.correction;
     let slots = shared.feeds.clone();
     let kinds = slots.clone().keys("feeds");
-    let terms = terms(&FEED_SILENT, settings, shared.rules.clone(), kinds, None);
+    let told = terms(&FEED_SILENT, settings, shared.rules.clone(), kinds, None);
     let gaps = slots.intervals("gaps of feeds", horizon).flat_map(|(kind, slot)| {
         let from = slot.from + SLOT;
         (from < slot.to).then_some((kind, Span { from, to: slot.to, value: from, seq: slot.seq }))
     });
-    let found = gaps.alarms("silent", terms, horizon, |terms, gaps| {
+    let found = gaps.alarms("silent", told.terms, horizon, |terms, gaps| {
         let lasting = terms.milli(SILENT);
         let seconds = lasting / 1000;
         let kind = **gaps.last()?;
@@ -46,5 +46,5 @@ pub fn feed_silent<'s>(shared: &Shared<'s>, settings: &Settings) -> Alerts<'s> {
     // What ends a silence is the slot after it, which is no gap itself.
     let heard =
         shared.feeds.clone().map(|(kind, slot)| (kind, Revision { at: slot.at, seq: slot.seq }));
-    raise(&FEED_SILENT, incidents, found.revisions.concat(heard), horizon)
+    raise(&FEED_SILENT, incidents, found.revisions.concat(told.words).concat(heard), horizon)
 }

@@ -22,6 +22,7 @@ pub mod forecast_refresh;
 pub mod input;
 pub mod intraday;
 pub mod late_events;
+pub mod mapping_missing;
 pub mod measured;
 pub mod measures;
 mod occupancy;

@@ -51,13 +51,13 @@ pub fn queue_overflow<'s>(shared: &Shared<'s>, settings: &Settings) -> Alerts<'s
         (queue.0, Point { at: point.at, value, seq: point.seq })
     });
     let queues = waiting.clone().keys("queues with snapshots");
-    let terms = terms(&QUEUE_OVERFLOW, settings, shared.rules.clone(), queues, Some(promised));
-    let found = waiting.alarms("waiting too many", terms, horizon, |terms, snapshots| {
+    let told = terms(&QUEUE_OVERFLOW, settings, shared.rules.clone(), queues, Some(promised));
+    let found = waiting.alarms("waiting too many", told.terms, horizon, |terms, snapshots| {
         let value = **snapshots.last()?;
         let threshold = terms.count(WAITING_MAX);
         let finding = Finding { value, threshold, lasting: terms.milli(LASTING), kind: 0 };
         (value > threshold).then_some(finding)
     });
     let incidents = found.alarms.map(|(queue, alarm)| incident(queue, alarm, Vec::new()));
-    raise(&QUEUE_OVERFLOW, incidents, found.revisions, horizon)
+    raise(&QUEUE_OVERFLOW, incidents, found.revisions.concat(told.words), horizon)
 }

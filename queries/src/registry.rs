@@ -23,9 +23,9 @@ use crate::{
     QueueRolling, Reforecast, ReforecastAccuracy, SourceLag, Staffing, UnmappedState,
     adherence_interval, adherence_now, agent_sessions, agent_stuck, aht_spike, consumer_lag,
     contact_record, dead_letter_rate, feed_silent, feeds, forecast_refresh, late_events,
-    payroll_hours, queue_interval, queue_now, queue_overflow, queue_reconciliation, queue_rolling,
-    reforecast, reforecast_accuracy, rules, source_lag, staffing, team_drift, unmapped_states,
-    volume_surge,
+    mapping_missing, payroll_hours, queue_interval, queue_now, queue_overflow,
+    queue_reconciliation, queue_rolling, reforecast, reforecast_accuracy, rules, source_lag,
+    staffing, team_drift, unmapped_states, volume_surge,
 };
 
 /// What several queries share: computed once, forked where used.
@@ -134,6 +134,7 @@ pub const RULES: &[Rule] = &[
     Rule { name: "aht_spike", definition: &aht_spike::AHT_SPIKE, alerts: aht_spike::aht_spike },
     Rule { name: "queue_overflow", definition: &queue_overflow::QUEUE_OVERFLOW, alerts: queue_overflow::queue_overflow },
     Rule { name: "agent_stuck", definition: &agent_stuck::AGENT_STUCK, alerts: agent_stuck::agent_stuck },
+    Rule { name: "mapping_missing", definition: &mapping_missing::MAPPING_MISSING, alerts: mapping_missing::mapping_missing },
     Rule { name: "feed_silent", definition: &feed_silent::FEED_SILENT, alerts: feed_silent::feed_silent },
     Rule { name: "consumer_lag", definition: &consumer_lag::CONSUMER_LAG, alerts: consumer_lag::consumer_lag },
     Rule { name: "dead_letter_rate", definition: &dead_letter_rate::DEAD_LETTER_RATE, alerts: dead_letter_rate::dead_letter_rate },

@@ -181,6 +181,14 @@ pub fn scope_of(update: &RuleUpdate) -> Option<&Name> {
 /// How views and senders may write "everywhere".
 pub const EVERYWHERE: &str = "*";
 
+/// The two answers of [`terms`].
+pub struct InScopes<'s> {
+    /// `(scope, Span<Terms>)`, contiguous per scope, without the stretches over which the rule is disabled.
+    pub terms: Table<'s, (Name, Span<Terms>)>,
+    /// `(scope, Revision)`: the words that bear on the scope. One that disables the rule leaves no terms that could name it.
+    pub words: Table<'s, (Name, Revision)>,
+}
+
 /// What is in force in each of the `scopes`; `profiles` are words that come with the scopes themselves.
 ///
 /// State: every word ever said of the rule, and per scope the words that bear on it. Words are reference data: few, and
@@ -191,7 +199,7 @@ pub fn terms<'s>(
     updates: Table<'s, (Name, Point<RuleUpdate>)>,
     scopes: Table<'s, Name>,
     profiles: Option<Table<'s, (Name, Point<Said>)>>,
-) -> Table<'s, (Name, Span<Terms>)> {
+) -> InScopes<'s> {
     let words = updates.filter(|(rule, _)| rule == definition.name).map(|(_, point)| {
         let said = definition.heard(&point.value).0;
         (scope_of(&point.value).cloned(), Point { at: point.at, value: said, seq: point.seq })
@@ -208,12 +216,16 @@ pub fn terms<'s>(
     if let Some(profiles) = profiles {
         all = all.concat(profiles.map(|(scope, word)| (scope, (Layer::Profile, word))));
     }
+    let words = all.clone().filter(|(_, (_, word))| word.seq > 0);
+    let words = words.map(|(scope, (_, word))| (scope, Revision { at: word.at, seq: word.seq }));
     let configured = definition.configured(settings);
-    all.reduce(&format!("terms of {}", definition.name), move |_, words, out| {
-        let words: Vec<&(Layer, Point<Said>)> = words.iter().map(|(word, _)| *word).collect();
-        out.extend(timeline(&configured, &words).into_iter().map(|span| (span, 1)));
-    })
-    .filter(|(_, span)| span.value.enabled)
+    let terms = all
+        .reduce(&format!("terms of {}", definition.name), move |_, words, out| {
+            let words: Vec<&(Layer, Point<Said>)> = words.iter().map(|(word, _)| *word).collect();
+            out.extend(timeline(&configured, &words).into_iter().map(|span| (span, 1)));
+        })
+        .filter(|(_, span)| span.value.enabled);
+    InScopes { terms, words }
 }
 
 /// The terms of one scope over time; `words` are sorted by layer, time and value.

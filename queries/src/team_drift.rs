@@ -27,19 +27,17 @@ const LASTING: usize = 1;
 pub fn team_drift<'s>(shared: &Shared<'s>, settings: &Settings) -> Alerts<'s> {
     let input = &shared.input;
     let horizon = input.correction;
-    let roster = input.roster();
-
-    let out = shared
+    let absent = shared
         .adherence
         .segments
         .clone()
         .filter(|(_, segment)| segment.value.status == Status::Out)
         .map(|(agent, s)| (agent, Span { from: s.from, to: s.to, value: (), seq: s.seq }))
-        .overlap_join("team of", roster.clone(), horizon, |_, (), profile| profile.team.clone())
-        .map(|(agent, span)| (span.value.0.clone(), span.with(agent)));
+        .overlap_join("team of", input.roster(), horizon, |_, (), profile| profile.team.clone());
+    let out = absent.clone().map(|(agent, span)| (span.value.0.clone(), span.with(agent)));
     let teams = out.clone().keys("drift teams");
-    let terms = terms(&TEAM_DRIFT, settings, shared.rules.clone(), teams, None);
-    let found = out.alarms("agents out", terms, horizon, |terms, agents| {
+    let told = terms(&TEAM_DRIFT, settings, shared.rules.clone(), teams, None);
+    let found = out.alarms("agents out", told.terms, horizon, |terms, agents| {
         let (value, threshold) = (agents.len() as i64, terms.count(AGENTS_OUT_MIN));
         let finding = Finding { value, threshold, lasting: terms.milli(LASTING), kind: 0 };
         (value >= threshold).then_some(finding)
@@ -50,18 +48,11 @@ pub fn team_drift<'s>(shared: &Shared<'s>, settings: &Settings) -> Alerts<'s> {
     });
 
     // A move takes an agent out of one team's past and puts it into another's.
-    let moves = input.agent_profiles().flat_map(|(agent, profile)| {
-        let revision = Revision { at: profile.at, seq: profile.seq };
-        [profile.at - 1, profile.at].map(|at| (agent.clone(), (at, revision.clone())))
-    });
-    let revisions = shared
-        .adherence
-        .revisions
-        .clone()
-        .map(|(agent, revision)| (agent, (revision.at, revision)))
-        .concat(moves)
-        .as_of_join("team revised", roster, horizon, |_, _, revision: &Revision, profile| {
-            (profile.map(|profile| profile.team.0.clone()).unwrap_or_default(), revision.clone())
-        });
-    raise(&TEAM_DRIFT, incidents, revisions.concat(found.revisions), horizon)
+    let moves = input
+        .agent_profiles()
+        .map(|(agent, profile)| (agent, Revision { at: profile.at, seq: profile.seq }));
+    let revisions = shared.adherence.revisions.clone().concat(moves);
+    let revisions =
+        absent.revised("teams revised", revisions, |span, _| Some(span.value.0.clone()));
+    raise(&TEAM_DRIFT, incidents, revisions.concat(told.words), horizon)
 }

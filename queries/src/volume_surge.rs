@@ -95,13 +95,29 @@ pub(crate) fn surges<'s>(shared: &Shared<'s>, settings: &Settings) -> Surges<'s>
     let horizon = shared.input.correction;
     let paces = paces(shared);
     let queues = paces.clone().keys("queues with a pace");
-    let terms = terms(&VOLUME_SURGE, settings, shared.rules.clone(), queues, None);
-    let found = paces.alarms("above forecast", terms, horizon, |terms, paces| {
+    let told = terms(&VOLUME_SURGE, settings, shared.rules.clone(), queues, None);
+    let levels = paces.clone().map(|(queue, pace)| (queue.clone(), (queue, pace)));
+    let found = paces.alarms("above forecast", told.terms, horizon, |terms, paces| {
         let (value, expected) = **paces.last()?;
         let threshold = bound(terms, expected);
         (value > threshold).then_some(Finding { value, threshold, lasting: 0, kind: 0 })
     });
-    Surges { alarms: found.alarms, revisions: found.revisions }
+    // A level is a count of many records held against another one: those of its interval, up to it, bear on it.
+    let heard = shared.input.contact_events().flat_map(|envelope| match envelope.event {
+        Event::ContactArrival(e) => Some((e.queue.0, envelope.at, envelope.seq)),
+        _ => None,
+    });
+    let forecast = shared.input.reference().flat_map(|envelope| match envelope.event {
+        Event::ForecastUpdate(e) => Some((e.queue.0, e.interval_start_at, envelope.seq)),
+        _ => None,
+    });
+    let records = heard.concat(forecast).map(|(queue, at, seq)| (queue, Revision { at, seq }));
+    let revised = levels.revised("paces revised", records, |(queue, pace), by| {
+        let last = pace.from - 1;
+        let start = last - last.rem_euclid(INTERVAL);
+        (start..pace.from).contains(&by.at).then(|| queue.clone())
+    });
+    Surges { alarms: found.alarms, revisions: revised.concat(told.words) }
 }
 
 /// The pace of each queue at every minute of its intervals, until the next.

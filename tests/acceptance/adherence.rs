@@ -83,7 +83,7 @@ fn grace_has_two_readings() {
 
 /// On queue and not responding is out, communicating is in, a state nobody mapped is unknown and counted.
 #[test]
-fn acceptance_2_routing_states_are_judged_and_unmapped_ones_counted() {
+fn acceptance_2_routing_states_are_judged_and_unmapped_ones_counted_with_an_alert() {
     let mut script = Script::new(Settings::default());
     for (agent, state) in [
         ("missed", "NOT_RESPONDING"),
@@ -122,6 +122,11 @@ fn acceptance_2_routing_states_are_judged_and_unmapped_ones_counted() {
     // The warning: unknown from the start of the shift, when nothing had been heard, and since the state came.
     let warned = told.row("unmapped_states", &["on-queue", "unknown"]);
     assert!(int(&warned, "agents") >= 1 && int(&warned, "last_seen_ms") <= ms(&day(10, 5)));
+    // The alert: of the one in that state, and from then on.
+    let alerts = told.rows("alerts", &[]);
+    let alert = alerts.iter().find(|row| text(row, "rule") == "mapping_missing").unwrap();
+    assert_eq!((text(alert, "scope"), text(alert, "status")), ("on-queue/unknown", "open"));
+    assert_eq!((text(alert, "members"), int(alert, "from_ms")), ("praying", ms(&day(10, 5))));
     let day_row = told.row("adherence_day", &["agent", "praying"]);
     assert_eq!((int(&day_row, "out_ms"), int(&day_row, "unknown_ms")), (0, 30 * MINUTE));
 }

@@ -31,32 +31,38 @@ impl Script {
         Script { settings, epochs: Vec::new(), arrived: Vec::new(), seq: 0 }
     }
 
-    /// An event arrives.
-    pub(super) fn event(&mut self, json: &str) {
+    /// An event arrives; returns its place in the journal.
+    pub(super) fn event(&mut self, json: &str) -> u64 {
         let mut envelope =
             decode(json.as_bytes()).unwrap_or_else(|e| panic!("{e:?}: {json}")).envelope;
         self.seq += 1;
         envelope.seq = self.seq;
         self.arrived.push(Entry::Event(envelope));
+        self.seq
     }
 
     /// An agent's state change, with an identity made of what it says.
-    pub(super) fn state(&mut self, agent: &str, at: &str, state: &str) {
+    pub(super) fn state(&mut self, agent: &str, at: &str, state: &str) -> u64 {
         self.event(&format!(
             r#"{{"event_type": "AgentStateChange", "event_id": "{agent} {at} {state}", "timestamp": "{at}",
             "agent_id": "{agent}", "new_state": "{state}"}}"#
-        ));
+        ))
     }
 
-    pub(super) fn profile(&mut self, agent: &str, at: &str, team: &str, site: &str) {
+    pub(super) fn profile(&mut self, agent: &str, at: &str, team: &str, site: &str) -> u64 {
         self.event(&format!(
             r#"{{"event_type": "AgentProfile", "event_id": "profile {agent} {at}", "timestamp": "{at}",
             "agent_id": "{agent}", "team_id": "{team}", "site_id": "{site}", "skills": []}}"#
-        ));
+        ))
     }
 
     /// The version of a shift that is made of `(start, end, activity)`.
-    pub(super) fn shift(&mut self, agent: &str, version: i64, activities: &[(&str, &str, &str)]) {
+    pub(super) fn shift(
+        &mut self,
+        agent: &str,
+        version: i64,
+        activities: &[(&str, &str, &str)],
+    ) -> u64 {
         let mut list = String::new();
         for (n, (start, end, code)) in activities.iter().enumerate() {
             let comma = if n == 0 { "" } else { ", " };
@@ -69,7 +75,7 @@ impl Script {
             r#"{{"event_type": "ScheduleUpdate", "event_id": "shift {agent} {version}", "version": {version},
             "timestamp": "2025-01-01T00:00:00Z", "agent_id": "{agent}", "shift_id": "{agent}",
             "activities": [{list}]}}"#
-        ));
+        ))
     }
 
     /// Nothing before `at` is expected any more; what arrived since the last time makes an epoch.

@@ -141,7 +141,7 @@ fn status(verdict: Verdict) -> &'static str {
 }
 
 /// The verdict where no mapping was given.
-fn unmapped(activity: &ActivityCode, state: AgentState) -> &'static str {
+pub(crate) fn unmapped(activity: &ActivityCode, state: AgentState) -> &'static str {
     let (planned, actual) = (activity.as_str(), state.name());
     let learning = ["training", "coaching"];
     if actual == "unknown" {

@@ -20,6 +20,7 @@ pub(crate) mod dead_letters;
 pub(crate) mod feed_silent;
 pub(crate) mod forecast_refresh;
 pub(crate) mod late_events;
+pub(crate) mod mapping_missing;
 pub(crate) mod payroll_hours;
 pub(crate) mod progress;
 pub(crate) mod queue_interval;
@@ -162,6 +163,7 @@ impl Oracle {
         put(&mut views, "rules", rules::rows(known, watermark, &self.settings));
         let (settings, arrived) = (&self.settings, &self.arrived);
         let mut alarms = team_drift::drifts(known, &histories, watermark, settings);
+        alarms.extend(mapping_missing::alarms(known, &histories, watermark, settings));
         alarms.extend(surges);
         alarms.extend(aht_spike::alarms(known, watermark, settings));
         alarms.extend(queue_overflow::alarms(known, watermark, settings));

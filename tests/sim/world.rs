@@ -69,6 +69,13 @@ const RULES_OF_QUEUES: &[Words] = &[
     ("volume_surge", "above_pct", &["sales", "service"], &[("dispersion", 2), ("sigmas", 1)]),
 ];
 
+const RULES_OF_PAIRS: &[Words] = &[(
+    "mapping_missing",
+    "agents_min",
+    &["project/available", "on-queue/unknown"],
+    &[("lasting_s", 60)],
+)];
+
 struct World<'r> {
     random: &'r mut Random,
     edits: Edits,
@@ -91,6 +98,7 @@ pub(crate) fn happenings(random: &mut Random, edits: Edits) -> Vec<Happening> {
     }
     world.forecasts();
     world.rules(RULES_OF_QUEUES);
+    world.rules(RULES_OF_PAIRS);
     world.all
 }
 

@@ -147,6 +147,10 @@ fn finding(notification: &Notification) -> String {
         "volume_surge" => format!("Queue {scope}: {value} arrivals, above the forecast"),
         "aht_spike" => format!("Queue {scope}: average handle time {value} s, above its usual"),
         "queue_overflow" => format!("Queue {scope}: {value} contacts are waiting"),
+        "mapping_missing" => {
+            let (activity, state) = scope.split_once('/').unwrap_or((scope, "this state"));
+            format!("No mapping for {state} during {activity}: {value} agents are not judged")
+        }
         "agent_stuck" => format!("Agent {scope}: {value} s in one state"),
         "feed_silent" => format!("No {scope} heard of for {value} s"),
         "consumer_lag" => format!("{scope} comes {value} s late"),
