@@ -8,13 +8,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 /// `(path, content type, content)`.
-const FILES: [(&str, &str, &str); 9] = [
+const FILES: [(&str, &str, &str); 10] = [
     ("/", "text/html; charset=utf-8", include_str!("page/index.html")),
     ("/style.css", "text/css; charset=utf-8", include_str!("page/style.css")),
     ("/app.js", SCRIPT, include_str!("page/app.js")),
     ("/feed.js", SCRIPT, include_str!("page/feed.js")),
     ("/format.js", SCRIPT, include_str!("page/format.js")),
     ("/queues.js", SCRIPT, include_str!("page/queues.js")),
+    ("/forecast.js", SCRIPT, include_str!("page/forecast.js")),
     ("/alerts.js", SCRIPT, include_str!("page/alerts.js")),
     ("/adherence.js", SCRIPT, include_str!("page/adherence.js")),
     ("/header.js", SCRIPT, include_str!("page/header.js")),

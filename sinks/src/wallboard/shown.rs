@@ -44,6 +44,13 @@ impl Shown {
                 ..whole("queue_rolling")
             },
             whole("queue_now"),
+            // The business day under way, and what of the day before was not yet replaced.
+            Shown {
+                aged_by: Some("interval_start_ms"),
+                horizon_ms: Some(24 * HOUR),
+                ..whole("reforecast")
+            },
+            whole("reforecast_accuracy"),
             whole("adherence_now"),
             Shown {
                 aged_by: Some("from_ms"),

@@ -4,6 +4,7 @@ import { Feed } from './feed.js';
 import { get, put } from './format.js';
 import { Header } from './header.js';
 import { Queues } from './queues.js';
+import { Forecast } from './forecast.js';
 import { Alerts } from './alerts.js';
 import { Adherence } from './adherence.js';
 
@@ -11,12 +12,12 @@ import { Adherence } from './adherence.js';
 const REDRAW_MS = 250;
 const SECTIONS = {
   queue_now: 'queues', queue_interval: 'queues', queue_rolling: 'queues', corrections: 'queues',
-  adherence_now: 'adherence', alerts: 'alerts',
+  reforecast: 'forecast', reforecast_accuracy: 'forecast', adherence_now: 'adherence', alerts: 'alerts',
 };
 
 const feed = new Feed(changed);
 const header = new Header(feed);
-const sections = { queues: new Queues(feed), alerts: new Alerts(feed), adherence: new Adherence(feed) };
+const sections = { queues: new Queues(feed), forecast: new Forecast(feed), alerts: new Alerts(feed), adherence: new Adherence(feed) };
 const dirty = new Set();
 let drawnAt = -Infinity;
 let planned = false;
