@@ -11,14 +11,14 @@ use highwater_queries::forecast::judge::{Score, Scores, judge};
 use highwater_queries::forecast::{Counts, Method, read};
 use jiff::civil::{Date, Weekday, date};
 
-const CUTS: [usize; 4] = [9 * 60, 10 * 60, 12 * 60, 15 * 60];
+pub(super) const CUTS: [usize; 4] = [9 * 60, 10 * 60, 12 * 60, 15 * 60];
 
 fn data() -> PathBuf {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
     std::env::var_os("HIGHWATER_DATA").map_or(beside, PathBuf::from)
 }
 
-fn bank_of_1999(slot_min: usize) -> Option<Counts> {
+pub(super) fn bank_of_1999(slot_min: usize) -> Option<Counts> {
     let path = data().join("anonymous_bank_1999_6min/callcenter_6min_1999.csv");
     let Ok(text) = std::fs::read_to_string(&path) else {
         eprintln!(
