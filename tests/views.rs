@@ -473,10 +473,8 @@ fn causes(epoch: &Epoch, commit: &Commit, before: EventTime) -> Result<(), Strin
         if let Some(other) = told.causes.iter().find(|seq| !came.contains(*seq)) {
             return Err(format!("{other} came in another epoch: {told:?}"));
         }
-        // That time passes makes nothing untrue; but dead letters, which go by the clock, count until the watermark has
-        // passed their five minutes, and may be counted beside ones that came after those.
-        let untrue = told.step == Step::Retracted && told.rule != "dead_letter_rate";
-        let by_record = untrue || commit.watermark == before;
+        // An open level counts as going on; where a known schedule ends it as time passes, no record is to blame.
+        let by_record = commit.watermark == before;
         if by_record && told.causes.is_empty() {
             return Err(format!("nothing is named that could have done this: {told:?}"));
         }
