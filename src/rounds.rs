@@ -112,7 +112,7 @@ pub(crate) fn usable(
 pub(crate) fn agreed(store: &Checkpoints, epoch: Epoch) -> Result<Checkpoint> {
     let found = store.list()?.into_iter().find(|found| found.epoch == epoch);
     let found = found.context("the checkpoint that all have agreed on is gone")?;
-    found.read().or_else(|error| Err(forget(store, epoch, &error.to_string())))
+    found.read().map_err(|error| forget(store, epoch, &error.to_string()))
 }
 
 /// Puts a checkpoint out of the way that the others count on, so that all agree on another one.

@@ -170,7 +170,7 @@ pub(crate) fn run_watched(
         info!("stopping: finishing what was accepted");
         road.stop.say();
         wallboard.close();
-        tokio::spawn(signals.exit_on_next());
+        tokio::spawn(signals.exit_on_second(broken.is_none()));
     };
     runtime.block_on(http::serve(listener, ingest.merge(reads), &config, shutdown));
     for driver in drivers {
@@ -250,7 +250,12 @@ impl Signals {
         }
     }
 
-    async fn exit_on_next(mut self) {
+    /// Ends the process at once when it is asked for the second time; `asked`: it was asked once already. What ends
+    /// because another process was lost was not.
+    async fn exit_on_second(mut self, asked: bool) {
+        if !asked {
+            self.one().await;
+        }
         self.one().await;
         warn!("stopped at once; the journal has everything that was accepted");
         std::process::exit(130);

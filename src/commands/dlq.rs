@@ -15,6 +15,7 @@ use highwater_model::{decode, format_ms};
 use super::print;
 use crate::cli::Dlq;
 use crate::clock::WallClock;
+use crate::cluster::Number;
 use crate::web::Service;
 
 /// Dead letters handled at a time.
@@ -22,36 +23,38 @@ const PAGE: usize = 500;
 
 pub(crate) fn dlq(command: Dlq) -> Result<()> {
     match command {
-        Dlq::List { place, from, limit } => list(&place.journal()?, from, limit),
-        Dlq::Show { seq, place } => show(&place.journal()?, seq),
+        Dlq::List { place, from, limit } => list(&place.journal()?, place.number()?, from, limit),
+        Dlq::Show { seq, place } => show(&place.journal()?, place.number()?, seq),
         Dlq::Replay { seqs, all, place, url, token_env } => {
             let dir = place.journal()?;
-            let wanted = if all { every(&dir)? } else { some(&dir, &seqs)? };
+            let wanted = if all { every(&dir)? } else { some(&dir, place.number()?, &seqs)? };
             let service = url.map(|url| Service::at(&url, token_env.as_deref())).transpose()?;
             replay(&dir, wanted, service.as_ref())
         }
     }
 }
 
-fn list(dir: &Path, from: u64, limit: usize) -> Result<()> {
+/// Numbers are those of the cluster, as the view `dead_letters` has them.
+fn list(dir: &Path, number: Number, from: u64, limit: usize) -> Result<()> {
+    let from = if from == 0 { 0 } else { here(number, from)? };
     let letters = Reader::open(dir)?.dead_letters(from, limit)?;
     let mut text = String::new();
     for letter in &letters {
         let DeadLetter { seq, partition, position, received_at, reason, .. } = letter;
-        let at = format_ms(*received_at);
+        let (seq, at) = (number.seq(*seq), format_ms(*received_at));
         writeln!(text, "{seq:>10}  {at}  {}  {position:>8}  {}", plain(partition), plain(reason))?;
     }
     if letters.is_empty() {
         text.push_str("no dead letters\n");
     } else if letters.len() == limit {
         let next = letters.last().map_or(0, |letter| letter.seq + 1);
-        writeln!(text, "... perhaps more: --from {next}")?;
+        writeln!(text, "... perhaps more: --from {}", number.seq(next))?;
     }
     print(&text)
 }
 
-fn show(dir: &Path, seq: u64) -> Result<()> {
-    let letter = one(&mut Reader::open(dir)?, seq)?;
+fn show(dir: &Path, number: Number, seq: u64) -> Result<()> {
+    let letter = one(&mut Reader::open(dir)?, number, seq)?;
     let DeadLetter { partition, position, received_at, reason, raw, .. } = letter;
     let now = match decode(&raw) {
         Ok(_) => "it decodes now: `highwater dlq replay` takes it in".to_owned(),
@@ -80,13 +83,30 @@ fn every(dir: &Path) -> Result<Vec<DeadLetter>> {
     }
 }
 
-fn some(dir: &Path, seqs: &[u64]) -> Result<Vec<DeadLetter>> {
+fn some(dir: &Path, number: Number, seqs: &[u64]) -> Result<Vec<DeadLetter>> {
     let mut reader = Reader::open(dir)?;
-    seqs.iter().map(|seq| one(&mut reader, *seq)).collect()
+    seqs.iter().map(|seq| one(&mut reader, number, *seq)).collect()
 }
 
-fn one(reader: &mut Reader, seq: u64) -> Result<DeadLetter> {
-    let found = reader.dead_letters(seq, 1)?.pop().filter(|letter| letter.seq == seq);
+/// The number in journal `number` of a record of the cluster.
+///
+/// Errors: it is in another journal; says in which.
+fn here(number: Number, seq: u64) -> Result<u64> {
+    let (journal, own) = Number::of_seq(seq);
+    if journal != number {
+        bail!(
+            "record {seq} is in the journal of process {}, and this is that of process {}\n\
+             hint: give that one's data directory or configuration",
+            journal.0,
+            number.0
+        );
+    }
+    Ok(own)
+}
+
+fn one(reader: &mut Reader, number: Number, seq: u64) -> Result<DeadLetter> {
+    let own = here(number, seq)?;
+    let found = reader.dead_letters(own, 1)?.pop().filter(|letter| letter.seq == own);
     found.with_context(|| {
         format!("record {seq} is not a dead letter\nhint: `highwater dlq list` shows their numbers")
     })

@@ -11,6 +11,7 @@ use highwater_sinks::{ViewReader, render};
 use super::print;
 use crate::cli::{Format, Views};
 use crate::clock::WallClock;
+use crate::cluster::Number;
 
 pub(crate) fn views(views: Views) -> Result<()> {
     let path = match views.db {
@@ -18,6 +19,12 @@ pub(crate) fn views(views: Views) -> Result<()> {
         None => views.place.views()?,
     };
     if !path.exists() {
+        if let Ok(Number(process @ 1..)) = views.place.number() {
+            bail!(
+                "this is the data directory of process {process} of a cluster, and process 0 has the views\n\
+                 hint: give its data directory, or ask any process: GET /v1/views/NAME leads there"
+            );
+        }
         bail!(
             "there are no views in {}\nhint: give the data directory that `highwater run` uses, or the file that \
              `highwater replay --views` made",

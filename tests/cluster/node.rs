@@ -111,9 +111,7 @@ impl Node {
 
     /// Waits until it has said this.
     pub(crate) fn says(&self, what: &str) {
-        self.said.wait(&format!("it says {what:?}"), |lines| {
-            lines.iter().any(|line| line.contains(what)).then_some(())
-        });
+        self.says_times(what, 1);
     }
 
     /// How often it has said this since it was started.
@@ -130,7 +128,7 @@ impl Node {
 
     /// Whether it has said this since it was started.
     pub(crate) fn has_said(&self, what: &str) -> bool {
-        self.said.lines.lock().unwrap().0.iter().any(|line| line.contains(what))
+        self.times(what) > 0
     }
 
     /// What `highwater check` prints of its configuration.
