@@ -47,9 +47,9 @@ fn years(days: &Days) -> Vec<(&'static str, Days)> {
         each(days, |_, slots| {
             let (mut slots, by) = (slots.to_vec(), hours * slots.len() / 24);
             if later {
-                slots.rotate_right(by)
+                slots.rotate_right(by);
             } else {
-                slots.rotate_left(by)
+                slots.rotate_left(by);
             }
             slots
         })

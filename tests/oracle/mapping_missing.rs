@@ -64,7 +64,7 @@ pub(crate) fn alarms(
             stretch.members = agents.into_iter().collect::<Vec<&str>>().join(",");
             let said = words.get(&pair).and_then(|said| said.get(&stretch.to));
             if stretch.reason.is_empty() && said.is_some_and(|&said| said != Verdict::Unmapped) {
-                stretch.reason = "mapped".to_owned();
+                "mapped".clone_into(&mut stretch.reason);
             }
             // Which record put whom there is for the histories to say; they do not.
             stretch.causes = None;
