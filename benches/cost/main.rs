@@ -5,6 +5,7 @@
 //! cargo bench --bench cost -- workers      the same queries on one worker and on two
 //! cargo bench --bench cost -- latency      1,000,000 agents, an event an epoch on a fixed schedule
 //! cargo bench --bench cost -- memory       state per agent, 1,000 to 1,000,000 agents
+//! cargo bench --bench cost -- views 1000 14 24   what each query of the product keeps: agents, hours, horizon in hours
 //! ```
 //!
 //! Queries: adherence with team drift; 15-minute intervals; 5 minutes every 30 seconds. The plain programs are single
@@ -14,11 +15,13 @@
 #![allow(clippy::disallowed_methods, reason = "a benchmark measures the real clock")]
 
 mod adherence;
+mod allocated;
 mod center;
 mod engine;
 mod latency;
 mod memory;
 mod ratio;
+mod views;
 mod windows;
 
 fn main() {
@@ -29,13 +32,18 @@ fn main() {
     if let Some(at) = args.iter().position(|arg| arg == "memory-of") {
         let agents = args[at + 1].parse().expect("memory-of takes a number of agents");
         memory::of(agents);
+    } else if let Some(at) = args.iter().position(|arg| arg == "views-of") {
+        views::of(&args[at + 1], views::Load::of(&args[at + 2..]));
     } else if !full {
         ratio::compare(&ratio::TINY);
         ratio::workers(&ratio::TINY);
         latency::run(200, &[500], 50);
         memory::of(300);
+        views::of("adherence_now", views::Load { agents: 20, hours: 1, horizon: 1 });
     } else if has("latency") {
         latency::run(1_000_000, &[1_000, 10_000], 80_000);
+    } else if let Some(at) = args.iter().position(|arg| arg == "views") {
+        views::run(views::Load::of(&args[at + 1..]));
     } else if has("memory") {
         memory::run(&[1_000, 10_000, 100_000, 1_000_000]);
     } else if has("workers") {

@@ -46,7 +46,7 @@ pub(crate) fn of(agents: u32) {
 }
 
 /// Memory of this process, bytes, where the system tells it as Linux does.
-fn resident() -> Option<u64> {
+pub(crate) fn resident() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
