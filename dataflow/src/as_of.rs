@@ -65,10 +65,7 @@ impl<'s, K: Datum, V: Datum> Table<'s, (K, (EventTime, V))> {
                     }
                     wakes.push(slot);
                 });
-                differential_dataflow::consolidation::consolidate(&mut changed);
-                for (row, diff) in changed.drain(..) {
-                    out.give(row, diff);
-                }
+                out.give_net(&mut changed);
                 due.clear();
                 keyed.due(now.watermark, &mut due);
                 wakes.extend(due.iter().copied());

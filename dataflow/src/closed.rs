@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hash};
 use std::rc::Rc;
 
+use differential_dataflow::consolidation::consolidate;
 use rustc_hash::FxBuildHasher;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Pipeline;
@@ -23,6 +24,7 @@ use crate::Datum;
 use crate::keep::{State, put, take};
 use crate::prompt::Closing;
 use crate::rows::{Deliver, gather};
+use crate::scratch;
 use crate::table::{Change, Table};
 use crate::time::{BEGINNING, Epoch, EventTime};
 
@@ -58,6 +60,16 @@ impl<D> Out<D> {
     #[inline]
     pub(crate) fn give(&mut self, row: D, diff: isize) {
         self.changes.push((row, self.epoch, diff));
+    }
+}
+
+impl<D: Datum> Out<D> {
+    /// Gives what `changes` amount to, and empties them.
+    pub(crate) fn give_net(&mut self, changes: &mut Vec<(D, isize)>) {
+        consolidate(changes);
+        let epoch = self.epoch;
+        self.changes.extend(changes.drain(..).map(|(row, diff)| (row, epoch, diff)));
+        scratch::clear(changes);
     }
 }
 

@@ -84,10 +84,7 @@ fn in_time<'s, D: Datum>(
         for (row, _, diff) in rows.drain(..) {
             each(&mut saying, row, diff);
         }
-        differential_dataflow::consolidation::consolidate(&mut changes);
-        for (row, diff) in changes.drain(..) {
-            out.give(row, diff);
-        }
+        out.give_net(&mut changes);
     })
 }
 

@@ -185,6 +185,8 @@ impl Keeper {
         if slot.taken.is_none() {
             let mut bytes = Vec::new();
             slot.state.borrow().save(&mut bytes);
+            // It waits until the views have its epoch.
+            bytes.shrink_to_fit();
             slot.taken = Some(bytes);
         }
     }

@@ -7,9 +7,9 @@ use hashbrown::HashTable;
 use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::Datum;
 use crate::table::Change;
 use crate::time::{EventTime, FOREVER};
+use crate::{Datum, scratch};
 
 /// One state per key, addressed by a dense slot number.
 pub(crate) struct Keyed<K, S> {
@@ -108,6 +108,7 @@ impl<K: Hash + Eq + Clone, S: Default> Keyed<K, S> {
             let key = entry.key.as_ref().expect("a slot with rows has a key");
             each(slot, key, &mut entry.state, &mut in_order(rows, run));
         }
+        scratch::clear(&mut order);
         self.order = order;
     }
 

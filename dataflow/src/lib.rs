@@ -32,6 +32,7 @@ mod pulse;
 mod revised;
 mod rows;
 pub mod runtime;
+mod scratch;
 pub mod sequence;
 pub mod signal;
 mod slices;

@@ -86,10 +86,7 @@ impl<'s, K: Datum, V: Datum> Table<'s, (K, V)> {
                         wakes.push((slot, over));
                     }
                 });
-                differential_dataflow::consolidation::consolidate(&mut changed);
-                for (row, diff) in changed.drain(..) {
-                    out.give(row, diff);
-                }
+                out.give_net(&mut changed);
                 for (slot, at) in wakes {
                     keyed.wake(slot, at);
                 }

@@ -67,10 +67,7 @@ impl<'s, K: Datum, A: Datum> Table<'s, (K, Span<A>)> {
                         put(&mut sides.right, span, diff);
                     }
                 });
-                differential_dataflow::consolidation::consolidate(&mut changed);
-                for (row, diff) in changed.drain(..) {
-                    out.give(row, diff);
-                }
+                out.give_net(&mut changed);
                 due.clear();
                 keyed.due(now.watermark, &mut due);
                 for slot in touched.into_iter().chain(due.iter().copied()) {

@@ -16,6 +16,7 @@ use timely::dataflow::{Scope, Stream, StreamVec};
 use timely::progress::operate::FrontierInterest;
 
 use crate::Datum;
+use crate::scratch;
 use crate::table::Change;
 use crate::time::Epoch;
 
@@ -85,7 +86,7 @@ where
                 pick(batch, &mut rows);
                 if !rows.is_empty() {
                     deliver(&cap, &mut rows);
-                    rows.clear();
+                    scratch::clear(&mut rows);
                 }
             });
         })
@@ -115,7 +116,7 @@ where
             step(rows, &mut after);
             if !after.is_empty() {
                 deliver(cap, &mut after);
-                after.clear();
+                scratch::clear(&mut after);
             }
         };
         self.of.install(reader, Box::new(through))

@@ -63,10 +63,7 @@ impl<K: Datum, V: Datum> Table<'_, (K, Span<V>)> {
                         open.retain(|(_, span), _| last(span, longest) > to);
                     }
                 }
-                differential_dataflow::consolidation::consolidate(&mut changes);
-                for (row, diff) in changes.drain(..) {
-                    out.give(row, diff);
-                }
+                out.give_net(&mut changes);
             },
         )
     }

@@ -55,10 +55,7 @@ impl<'s, K: Datum, V: Datum> Table<'s, (K, V)> {
                     let next = logic.speak(key, state, now.watermark, &mut said);
                     keyed.wake(slot, next);
                 }
-                differential_dataflow::consolidation::consolidate(&mut said);
-                for (row, diff) in said.drain(..) {
-                    out.give(row, diff);
-                }
+                out.give_net(&mut said);
             },
         )
     }
