@@ -27,6 +27,7 @@ fn the_example_of_the_guide_equals_its_oracle_at_every_epoch() {
             duplicates: 20,
             late: 10,
             very_late: 2,
+            late_edits: true,
             partitions: 2,
             disorder: 10_000,
             ends: false,

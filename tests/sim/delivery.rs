@@ -20,6 +20,9 @@ pub(crate) struct Trouble {
     pub(crate) late: i64,
     /// Percent that come hours late.
     pub(crate) very_late: i64,
+    /// Whether reference data are among those. The door never refuses them; where corrections reach back less far than
+    /// that, what they say of the time before changes nothing, and no oracle models how far each row still could.
+    pub(crate) late_edits: bool,
     pub(crate) partitions: u32,
     /// How far partitions expect their events to be out of order, ms.
     pub(crate) disorder: i64,
@@ -51,15 +54,19 @@ pub(crate) fn deliver(
         if random.chance(trouble.late) {
             delay = random.within(2, 25) * MINUTE;
         }
-        if random.chance(trouble.very_late) {
-            delay = random.within(60, 120) * MINUTE;
-        }
         let envelope = Envelope {
             seq: 0,
             key: EventKey(n as u128 + 1),
             at: happening.at,
             event: happening.event,
         };
+        if random.chance(trouble.very_late) {
+            let hours = random.within(60, 120) * MINUTE;
+            let reference = Entry::Event(envelope.clone()).is_reference();
+            if !reference || trouble.late_edits {
+                delay = hours;
+            }
+        }
         let mut arrives_at = happening.told_at + delay;
         let mut copies = 1;
         while random.within(0, 1000) < trouble.duplicates {
