@@ -185,5 +185,5 @@ async fn the_page_allows_nothing_inline_and_fetches_nothing_elsewhere() {
             }
         }
     }
-    assert_eq!(seen.len(), 6, "{seen:?}");
+    assert_eq!(seen.len(), 7, "{seen:?}");
 }
