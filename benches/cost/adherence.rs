@@ -124,7 +124,9 @@ impl Adherence {
         let oldest = self.oldest();
         let it = &mut self.agents[agent as usize];
         let kept = it.told.partition_point(|told| told.to < changed);
-        let from = it.told.get(kept).map_or(changed, |told| told.from.min(changed));
+        // A stretch may have begun before the oldest point that is kept.
+        let began = it.told.get(kept).map_or(changed, |told| told.from.min(changed));
+        let from = it.points.first().map_or(began, |point| point.0.min(changed).max(began));
         self.old.clear();
         self.old.extend(it.told.drain(kept..));
         let latest = it.points.last().map_or(0, |point| point.0);
@@ -145,6 +147,9 @@ impl Adherence {
                 Some(last) if last.to == from && last.out == out => last.to = to,
                 _ => it.told.push(Stretch { from, to, out }),
             }
+        }
+        if let Some(first) = it.told.get_mut(kept).filter(|first| first.from == from) {
+            first.from = began;
         }
         self.edges.clear();
         let new = &it.told[kept.min(it.told.len())..];
