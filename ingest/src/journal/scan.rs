@@ -117,17 +117,5 @@ pub fn tip_until(dir: &Path, epoch: Epoch) -> Result<Option<Tip>, JournalError> 
 
 /// The frame with exactly this epoch, as a place in the chain; `None` when the journal in `dir` does not have it.
 pub fn tip_at(dir: &Path, epoch: Epoch) -> Result<Option<Tip>, JournalError> {
-    for file in files::list(dir)?.into_iter().rev() {
-        let segment = Segment::open_for_reading(&file.path)?;
-        let meta = segment.meta()?;
-        if epoch <= meta.prev_epoch {
-            if epoch == meta.prev_epoch {
-                return Ok(Some(meta.before()));
-            }
-            continue;
-        }
-        let found = segment.last_until(epoch)?.filter(|stored| stored.epoch == epoch);
-        return Ok(found.map(|stored| stored.tip()));
-    }
-    Ok(None)
+    Ok(tip_until(dir, epoch)?.filter(|tip| tip.epoch == epoch))
 }
