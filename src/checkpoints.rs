@@ -63,7 +63,7 @@ pub(crate) struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    pub(crate) fn suits(&self, about: &About) -> bool {
+    fn suits(&self, about: &About) -> bool {
         let told = match self.changelog {
             None => true,
             Some(position) => about.changelog.is_some_and(|told| position.get() >= Some(told)),
@@ -94,22 +94,35 @@ pub(crate) fn newest(
         return Ok(None);
     }
     let wanted = Wanted { marker, ..*wanted };
-    for found in store.list()? {
-        let checkpoint = match found.read() {
-            Ok(checkpoint) if wanted.suits(&checkpoint.about) => checkpoint,
-            Ok(_) => continue,
-            Err(error) => {
-                warn!(%error, "checkpoint passed over");
-                continue;
+    let ours = |&About { epoch, seq, hash, .. }: &About| {
+        Ok(journal::tip_at(dir, epoch)? == Some(Tip { epoch, seq, hash }))
+    };
+    whole(store, &wanted, ours)?.next().transpose()
+}
+
+/// The checkpoints that suit, are whole and, by `ours`, of the journal that is here; newest first. Each is read when its
+/// turn comes; what is passed over is reported.
+pub(crate) fn whole<'a>(
+    store: &Checkpoints,
+    wanted: &'a Wanted<'_>,
+    ours: impl Fn(&About) -> Result<bool> + 'a,
+) -> Result<impl Iterator<Item = Result<Checkpoint>> + 'a> {
+    Ok(store.list()?.into_iter().filter_map(move |found| match found.read() {
+        Ok(checkpoint) if wanted.suits(&checkpoint.about) => match ours(&checkpoint.about) {
+            Ok(true) => Some(Ok(checkpoint)),
+            Ok(false) => {
+                let path = found.path.display();
+                warn!(%path, "checkpoint passed over: it is of another journal");
+                None
             }
-        };
-        let About { epoch, seq, hash, .. } = checkpoint.about;
-        if journal::tip_at(dir, epoch)? == Some(Tip { epoch, seq, hash }) {
-            return Ok(Some(checkpoint));
+            Err(error) => Some(Err(error)),
+        },
+        Ok(_) => None,
+        Err(error) => {
+            warn!(%error, "checkpoint passed over");
+            None
         }
-        warn!(path = %found.path.display(), "checkpoint passed over: it is of another journal");
-    }
-    Ok(None)
+    }))
 }
 
 /// Writes checkpoints, one at a time.

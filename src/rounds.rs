@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use highwater_dataflow::{Clock, Datum, Epoch, Kept, Runtime};
-use highwater_ingest::checkpoint::{Checkpoint, Checkpoints};
+use highwater_ingest::checkpoint::{About, Checkpoint, Checkpoints};
 use highwater_ingest::journal;
 use highwater_sinks::OpenViews;
 use tracing::warn;
 
-use crate::checkpoints::Wanted;
+use crate::checkpoints::{self, Wanted};
 use crate::cluster::PeerLost;
 
 /// When the next checkpoint of all is due, and what came of the last one: on the feed's thread.
@@ -87,23 +87,12 @@ pub(crate) fn usable(
         }
         wanted.marker = views.marker();
     }
-    let mut epochs = Vec::new();
-    for found in store.list()? {
-        match found.read() {
-            Ok(checkpoint) if wanted.suits(&checkpoint.about) => {
-                let about = checkpoint.about;
-                let there = journal::tip_until(dir, about.epoch)?;
-                if there.is_some_and(|tip| (tip.seq, tip.hash) == (about.seq, about.hash)) {
-                    epochs.push(about.epoch);
-                } else {
-                    warn!(path = %found.path.display(), "checkpoint passed over: it is of another journal");
-                }
-            }
-            Ok(_) => {}
-            Err(error) => warn!(%error, "checkpoint passed over"),
-        }
-    }
-    Ok(epochs)
+    // An epoch of the cluster may have no frame in this journal: the last one before it counts.
+    let ours = |about: &About| {
+        let there = journal::tip_until(dir, about.epoch)?;
+        Ok(there.is_some_and(|tip| (tip.seq, tip.hash) == (about.seq, about.hash)))
+    };
+    checkpoints::whole(store, &wanted, ours)?.map(|found| Ok(found?.about.epoch)).collect()
 }
 
 /// Reads the checkpoint that all have agreed on.
