@@ -33,9 +33,7 @@ pub(super) fn take(data_dir: &Path, views: &Path, to: &Path) -> Result<u64> {
     files(&base_in(data_dir), &base_in(to))?;
     let tip = journal::backup(&journal_in(data_dir), &journal_in(to));
     let tip = tip.context("cannot copy the journal")?;
-    File::open(to)
-        .and_then(|dir| dir.sync_all())
-        .with_context(|| format!("cannot sync {}", to.display()))?;
+    sync(to)?;
     // Retention may have dropped what came after the bases that were copied; then this says so.
     Beginning::of(&journal_in(to), &base_in(to)).context("take the backup again")?;
     Ok((tip.seq + 1).saturating_sub(journal::stat(&journal_in(to))?.retained_from))
@@ -61,7 +59,10 @@ fn files(from: &Path, to: &Path) -> Result<()> {
             }
         }
     }
-    File::open(to)
-        .and_then(|dir| dir.sync_all())
-        .with_context(|| format!("cannot sync {}", to.display()))
+    sync(to)
+}
+
+fn sync(dir: &Path) -> Result<()> {
+    let synced = File::open(dir).and_then(|dir| dir.sync_all());
+    synced.with_context(|| format!("cannot sync {}", dir.display()))
 }
