@@ -61,8 +61,6 @@ impl Order {
 
 /// Events that a life sends when nothing kills it.
 const EVENTS: u64 = 120;
-/// Event time between two events, ms.
-const STEP: i64 = 5_000;
 /// The journal keeps what is younger: segments of earlier lives go, for every life begins an hour later.
 const RETAIN_MS: i64 = 1_800_000;
 /// The environment variable with the secret that alerts are signed with.
@@ -185,7 +183,7 @@ pub(crate) fn run(dir: &Path, order: &Order) -> Result<()> {
     let mut next = order.first;
     while next < order.first + EVENTS {
         let to = next + 1 + draw.below(12);
-        let item = |n: u64| Intake::native(script::event(n, STEP).into_bytes(), n);
+        let item = |n: u64| Intake::native(script::event(n).into_bytes(), n);
         let items = (next..to).map(item).collect();
         let received = Some(Wall.instant());
         let delivery = Delivery { partition, items, received, received_at: Wall.now_ms() };

@@ -8,6 +8,8 @@ use highwater_model::{
 /// 2 June 2025, 08:00 UTC.
 const START: i64 = 1_748_851_200_000;
 const AGENTS: u64 = 6;
+/// Event time between two events, ms.
+const STEP: i64 = 5_000;
 const DAY: i64 = 86_400_000;
 
 /// A generator of numbers (SplitMix64): the same for the same seed.
@@ -32,10 +34,10 @@ pub(crate) fn id(n: u64) -> String {
     format!("torture-{n}")
 }
 
-/// The event with this number, as it is sent; `step` is the event time between two, ms.
-pub(crate) fn event(n: u64, step: i64) -> String {
+/// The event with this number, as it is sent.
+pub(crate) fn event(n: u64) -> String {
     let mut draw = Draw::new(n);
-    let base = START + n as i64 * step;
+    let base = START + n as i64 * STEP;
     // Some come late, by event time.
     let late = if draw.below(50) == 0 { draw.below(600_000) } else { draw.below(4_000) };
     let at = base - late as i64;
