@@ -17,3 +17,4 @@ mod rescale;
 mod strangers;
 mod tls;
 mod together;
+mod trouble;

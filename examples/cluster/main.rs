@@ -27,6 +27,7 @@ mod rig {
     pub(crate) mod center;
     pub(crate) mod node;
     pub(crate) mod proxy;
+    pub(crate) mod trouble;
 }
 
 use std::io::Write;

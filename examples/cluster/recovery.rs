@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::rig::center::{Center, Cluster, now};
 use crate::rig::node::Node;
+use crate::rig::trouble::Trouble;
 use crate::say;
 use crate::sim::random::Random;
 
@@ -21,22 +22,7 @@ const LONGEST: Duration = Duration::from_secs(30);
 const COMPLETE: &str = "the cluster is complete";
 const LOST: &str = "lost another process";
 
-#[derive(Clone, Copy, Debug)]
-enum Trouble {
-    /// `kill -9` of the service.
-    Killed,
-    /// `kill -9` of service and supervisor, and both started again.
-    AllKilled,
-    Stopped,
-    /// Every connection ends.
-    Cut,
-    /// Nothing arrives, and nothing ends.
-    Swallowed,
-    /// All are stopped in order, and started with another number of workers.
-    Restarted,
-}
-
-const ALL: [Trouble; 6] = [
+const EACH: [Trouble; 6] = [
     Trouble::Killed,
     Trouble::AllKilled,
     Trouble::Stopped,
@@ -53,7 +39,7 @@ pub(crate) fn run(dir: &Path, processes: usize, cycles: u64, seed: u64) -> Resul
     let mut took = Vec::new();
     for cycle in 0..cycles {
         let seed = seed.wrapping_add(cycle);
-        let trouble = ALL[(seed % ALL.len() as u64) as usize];
+        let trouble = EACH[(seed % EACH.len() as u64) as usize];
         let dir = tempfile::tempdir_in(dir).context("cannot make a directory for a cycle")?;
         let recovery = one(dir.path(), processes, seed, trouble);
         say(&format!("seed {seed}: {trouble:?}, back after {} ms", recovery.as_millis()));
@@ -86,12 +72,7 @@ fn one(dir: &Path, processes: usize, seed: u64, trouble: Trouble) -> Duration {
     for (n, body) in bodies.iter().enumerate() {
         cluster.deliver_to(n % processes, body);
     }
-    // The one with the highest number calls all others, and nobody calls it.
-    let most = if matches!(trouble, Trouble::Cut | Trouble::Swallowed) {
-        processes - 1
-    } else {
-        processes
-    };
+    let most = if trouble.is_of_the_network() { processes - 1 } else { processes };
     let node = random.within(0, most as i64) as usize;
     let recovery = recover(&mut cluster, node, trouble, &late[0]);
     for (n, body) in late.iter().enumerate() {
@@ -110,37 +91,23 @@ fn recover(cluster: &mut Cluster, node: usize, trouble: Trouble, body: &str) -> 
     };
     let mut met = count(cluster, COMPLETE);
     let lost = count(cluster, LOST);
-    let others_notice = |cluster: &Cluster| {
+    let mut since = now();
+    if trouble == Trouble::Restarted {
+        cluster.stop();
+        since = now();
+        cluster.start(&["--workers", "2"]);
+        met.fill(0);
+    } else {
+        trouble.begin(cluster, node, &mut "1");
+    }
+    if trouble == Trouble::AllKilled {
+        met[node] = 0;
+    }
+    if trouble.lasts() {
         let others = cluster.nodes.iter().zip(&lost).enumerate().filter(|(n, _)| *n != node);
         others.for_each(|(_, (other, before))| other.says_times(LOST, before + 1));
-    };
-    let mut since = now();
-    match trouble {
-        Trouble::Killed => cluster.nodes[node].signal("-KILL"),
-        Trouble::AllKilled => {
-            cluster.nodes[node].kill();
-            cluster.nodes[node].start(&[]);
-            met[node] = 0;
-        }
-        Trouble::Stopped => {
-            cluster.nodes[node].signal("-STOP");
-            others_notice(cluster);
-            since = now();
-            cluster.nodes[node].signal("-CONT");
-        }
-        Trouble::Cut => cluster.proxies[node].cut(),
-        Trouble::Swallowed => {
-            cluster.proxies[node].swallow();
-            others_notice(cluster);
-            since = now();
-            cluster.proxies[node].heal();
-        }
-        Trouble::Restarted => {
-            cluster.stop();
-            since = now();
-            cluster.start(&["--workers", "2"]);
-            met.fill(0);
-        }
+        since = now();
+        trouble.relent(cluster, node);
     }
     for (node, before) in cluster.nodes.iter().zip(&met) {
         node.says_times(COMPLETE, before + 1);

@@ -1,6 +1,7 @@
 //! Killed, stopped and continued, cut off, swallowed, restarted with other numbers: the views are those of one process.
 
 use super::center::{Center, Cluster, unchanged};
+use super::trouble::Trouble;
 use crate::sim::random::Random;
 
 /// The seeds to run, from the environment or a few.
@@ -31,11 +32,11 @@ fn whatever_happens_to_processes_and_network_the_views_are_those_of_one() {
                     relent(&mut lasting, &cluster);
                 }
             } else if random.chance(20) {
-                let trouble = *random.pick(ALL);
+                let trouble = *random.pick(PICKED);
                 let most = if trouble.is_of_the_network() { processes - 1 } else { processes };
                 let node = random.within(0, most as i64) as usize;
                 happened.push((trouble, node));
-                begin(trouble, &mut cluster, node, &mut workers);
+                trouble.begin(&mut cluster, node, &mut workers);
                 lasting = trouble.lasts().then(|| (trouble, node, random.within(1, 6)));
             }
             let copies = if random.chance(10) { 2 } else { 1 };
@@ -57,23 +58,8 @@ fn whatever_happens_to_processes_and_network_the_views_are_those_of_one() {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trouble {
-    /// `kill -9` of the service: its supervisor starts it again.
-    Killed,
-    /// `kill -9` of the supervisor, which takes the service with it; somebody starts it again.
-    AllKilled,
-    /// `kill -STOP`, and later `-CONT`.
-    Stopped,
-    /// Every connection to it ends.
-    Cut,
-    /// Nothing arrives at it, and nothing ends; later it does.
-    Swallowed,
-    /// All are stopped in order, and started with other numbers of workers.
-    Restarted,
-}
-
-const ALL: &[Trouble] = &[
+/// What is picked from: a kill twice as often.
+const PICKED: &[Trouble] = &[
     Trouble::Killed,
     Trouble::Killed,
     Trouble::AllKilled,
@@ -83,41 +69,9 @@ const ALL: &[Trouble] = &[
     Trouble::Restarted,
 ];
 
-impl Trouble {
-    /// The one with the highest number calls all others, and is called by nobody.
-    fn is_of_the_network(self) -> bool {
-        matches!(self, Trouble::Cut | Trouble::Swallowed)
-    }
-
-    fn lasts(self) -> bool {
-        matches!(self, Trouble::Stopped | Trouble::Swallowed)
-    }
-}
-
-fn begin(trouble: Trouble, cluster: &mut Cluster, node: usize, workers: &mut &str) {
-    match trouble {
-        Trouble::Killed => cluster.nodes[node].signal("-KILL"),
-        Trouble::AllKilled => {
-            cluster.nodes[node].kill();
-            cluster.nodes[node].start(&["--workers", *workers]);
-        }
-        Trouble::Stopped => cluster.nodes[node].signal("-STOP"),
-        Trouble::Cut => cluster.proxies[node].cut(),
-        Trouble::Swallowed => cluster.proxies[node].swallow(),
-        Trouble::Restarted => {
-            cluster.stop();
-            *workers = if *workers == "1" { "2" } else { "1" };
-            cluster.start(&["--workers", *workers]);
-        }
-    }
-}
-
 /// Ends what lasts.
 fn relent(lasting: &mut Option<(Trouble, usize, i64)>, cluster: &Cluster) {
-    let Some((trouble, node, _)) = lasting.take() else { return };
-    match trouble {
-        Trouble::Stopped => cluster.nodes[node].signal("-CONT"),
-        Trouble::Swallowed => cluster.proxies[node].heal(),
-        Trouble::Killed | Trouble::AllKilled | Trouble::Cut | Trouble::Restarted => {}
+    if let Some((trouble, node, _)) = lasting.take() {
+        trouble.relent(cluster, node);
     }
 }
