@@ -5,6 +5,7 @@ mod acceptance;
 mod authoring;
 mod backup;
 mod bank;
+mod bench;
 mod cluster;
 mod crash;
 mod deploy;

@@ -4,11 +4,28 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-/// Measures: latency under load, and throughput of a replay.
+/// Measures: latency under load, a storm, and throughput of a replay.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
     Latency(Latency),
+    Storm(Storm),
     Replay(Replay),
+}
+
+/// The simulated center that makes the load, and the service that takes it.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Center {
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=200_000))]
+    pub(crate) agents: u32,
+    /// One per 70 agents, 3 to 40, unless given.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) queues: Option<u32>,
+    /// Another seed is another day.
+    #[arg(long, default_value_t = 7)]
+    pub(crate) seed: u64,
+    /// Dataflow worker threads.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) workers: u16,
 }
 
 /// Loads the whole service on a fixed schedule and measures each event's way, from when it was to be sent.
@@ -23,14 +40,8 @@ pub(crate) struct Latency {
     /// Events a second.
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=200_000))]
     pub(crate) rate: u32,
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=200_000))]
-    pub(crate) agents: u32,
-    /// One per 70 agents, 3 to 40, unless given.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000))]
-    pub(crate) queues: Option<u32>,
-    /// Another seed is another day.
-    #[arg(long, default_value_t = 7)]
-    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) center: Center,
     /// How long is measured.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     pub(crate) seconds: u32,
@@ -49,9 +60,6 @@ pub(crate) struct Latency {
     /// Events posted as fast as they are acknowledged, in hundreds and singly, after the measurement; 0 for none.
     #[arg(long, default_value_t = 20_000, value_name = "EVENTS", value_parser = clap::value_parser!(u32).range(0..=2_000_000))]
     pub(crate) flood: u32,
-    /// Dataflow worker threads.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub(crate) workers: u16,
     /// Where the results go.
     #[arg(long, value_name = "DIR", default_value = "bench-latency")]
     pub(crate) out: PathBuf,
@@ -63,6 +71,36 @@ pub(crate) enum Via {
     Http,
     /// A file that the service follows; it looks every 200 ms, and there is nobody to acknowledge to.
     File,
+}
+
+/// Loads the whole service steadily, then many times as much, then steadily again, and measures what that does.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:\n  highwater bench storm\n  \
+    highwater bench storm --rate 500 --seconds 60 --batch 10\n\n\
+    The service runs in this process, as in `bench latency`. Each event has its time on a schedule that is fixed\n\
+    beforehand; what is refused (429, 503) is sent again after the schedule's end, and has waited since its time.\n\
+    At the end every event that was acknowledged is looked for in the journal, and every contact in the views.")]
+pub(crate) struct Storm {
+    /// Events a second before and after the storm.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    pub(crate) rate: u32,
+    /// The storm's rate is so many times that.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=100))]
+    pub(crate) times: u32,
+    /// How long it lasts.
+    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub(crate) seconds: u32,
+    /// How long the steady load lasts, before it and after it.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub(crate) calm: u32,
+    /// Events in a request.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) batch: u32,
+    #[command(flatten)]
+    pub(crate) center: Center,
+    /// Where the results go.
+    #[arg(long, value_name = "DIR", default_value = "bench-storm")]
+    pub(crate) out: PathBuf,
 }
 
 /// Measures the throughput of a journal or a file of events by stage, with memory and CPU time.

@@ -9,7 +9,7 @@ use highwater_ingest::sim::{SimConfig, Simulation};
 use highwater_ingest::source::{Next, Source};
 use highwater_model::{AgentId, Event, EventKey};
 
-use super::args::Latency;
+use super::args::Center;
 
 /// How far ahead of the wall clock the center's clock is: should the load pause, the journal's quiet-time rule, which
 /// goes by the wall clock, must not make late what is still to come.
@@ -40,7 +40,7 @@ pub(super) struct Feed {
 
 impl Feed {
     /// Simulates until there are `count` events. Equal arguments give equal events but for the day they are on.
-    pub(super) fn make(args: &Latency, now: EventTime, count: usize) -> Result<Feed> {
+    pub(super) fn make(args: &Center, now: EventTime, count: usize) -> Result<Feed> {
         let mut config = SimConfig {
             agents: args.agents as usize,
             queues: args.queues.map(|queues| queues as usize),
@@ -104,7 +104,7 @@ mod tests {
     fn a_seed_gives_one_schedule() {
         let line = "bench latency --agents 40 --queues 3 --seed 5";
         let Bench::Latency(args) = Line::parse_from(line.split(' ')).bench else { panic!() };
-        let feed = |now| Feed::make(&args, now, 500).unwrap();
+        let feed = |now| Feed::make(&args.center, now, 500).unwrap();
         let (one, other) = (feed(1_772_409_600_000), feed(1_772_409_600_000));
         assert_eq!(one.past, other.past);
         assert!(one.shots.iter().map(|it| &it.raw).eq(other.shots.iter().map(|it| &it.raw)));

@@ -3,13 +3,15 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
-use highwater_dataflow::latency::Path;
+use highwater_dataflow::latency;
 use highwater_dataflow::view::Stamps;
 use highwater_dataflow::{Epoch, EventTime};
-use highwater_ingest::journal::Committed;
+use highwater_ingest::journal::{Committed, Scan};
 use highwater_model::EventKey;
 use highwater_sinks::channel::Message;
 
@@ -128,8 +130,30 @@ struct Placed {
     received: Option<Instant>,
 }
 
+/// Joins them with the journal in `dir`, and lets `look` see its frames.
+pub(super) fn with_journal(
+    notes: &Notes<'_>,
+    dir: &Path,
+    mut look: impl FnMut(&Committed),
+) -> Result<Joined> {
+    let mut scan = Scan::open(dir, 0).context("cannot read the journal")?;
+    let mut failed = None;
+    let frames = std::iter::from_fn(|| {
+        let frame = scan.next_frame().unwrap_or_else(|error| {
+            failed = Some(error);
+            None
+        });
+        frame.inspect(&mut look)
+    });
+    let joined = join(notes, frames);
+    match failed {
+        Some(error) => Err(error).context("cannot read the journal"),
+        None => Ok(joined),
+    }
+}
+
 /// Joins them; `frames` are the journal's, in order.
-pub(super) fn join(notes: &Notes<'_>, frames: impl Iterator<Item = Committed>) -> Joined {
+fn join(notes: &Notes<'_>, frames: impl Iterator<Item = Committed>) -> Joined {
     let mut by_key: HashMap<EventKey, usize> = HashMap::with_capacity(notes.shots.len());
     let mut twice: HashSet<EventKey> = HashSet::new();
     for (index, shot) in notes.shots.iter().enumerate() {
@@ -281,7 +305,7 @@ fn windows(notes: &Notes<'_>, placed: &[Option<Placed>], joined: &mut Joined) {
         .iter()
         .zip(placed)
         .map(|(shot, placed)| {
-            if placed.is_some() && shot.path != Path::Reference {
+            if placed.is_some() && shot.path != latency::Path::Reference {
                 newest = newest.max(shot.at);
             }
             newest
@@ -367,7 +391,7 @@ mod tests {
         let shot = |nth: u64| Shot {
             raw: Vec::new(),
             key: EventKey::of(&format!("e-{nth}")),
-            path: Path::AgentState,
+            path: latency::Path::AgentState,
             at: nth as i64,
             agent: None,
         };
@@ -377,7 +401,7 @@ mod tests {
         let passed = |nth: u64| Passed {
             epoch: nth,
             stamps: Arc::new(Stamps {
-                received: vec![(Path::AgentState, due(nth) + ms(1), 1)],
+                received: vec![(latency::Path::AgentState, due(nth) + ms(1), 1)],
                 durable: Some(due(nth) + ms(2)),
                 replay: false,
             }),

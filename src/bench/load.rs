@@ -21,6 +21,11 @@ const AGAIN: Duration = Duration::from_millis(20);
 /// A connection stays open when it is used this often.
 const CONNECTIONS_MAX: usize = 32;
 
+/// Events in a request of the preload.
+const PRELOAD: usize = 200;
+/// Time between the load's making and its first event.
+pub(super) const BREATH: Duration = Duration::from_millis(200);
+
 /// What became of a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sent {
@@ -57,15 +62,37 @@ pub(super) fn lines(events: &[&[u8]]) -> Vec<u8> {
     bytes
 }
 
-/// When each of `count` things is due.
+/// When each thing is due: so many at one pace, then so many at the next, the last pace for all that follow.
 pub(super) struct Schedule {
     pub(super) begins: Instant,
+    pub(super) paces: Vec<Pace>,
+}
+
+pub(super) struct Pace {
     pub(super) every: Duration,
+    pub(super) count: usize,
 }
 
 impl Schedule {
+    pub(super) fn steady(begins: Instant, every: Duration) -> Schedule {
+        Schedule { begins, paces: vec![Pace { every, count: usize::MAX }] }
+    }
+
     pub(super) fn due(&self, nth: usize) -> Instant {
-        self.begins + Duration::from_nanos(self.every.as_nanos() as u64 * nth as u64)
+        let mut left = nth as u64;
+        let mut after = 0;
+        for pace in &self.paces {
+            let here = left.min(pace.count as u64);
+            after += pace.every.as_nanos() as u64 * here;
+            left -= here;
+        }
+        self.begins + Duration::from_nanos(after)
+    }
+
+    /// Things a second at the fastest pace.
+    fn most_per_second(&self) -> usize {
+        let every = self.paces.iter().map(|pace| pace.every).min().unwrap_or(Duration::MAX);
+        (1.0 / every.as_secs_f64()).ceil() as usize
     }
 }
 
@@ -77,8 +104,7 @@ pub(super) fn paced(
     requests: &[Vec<u8>],
     schedule: &Schedule,
 ) -> Result<Vec<Sent>> {
-    let per_second = (1.0 / schedule.every.as_secs_f64()).ceil() as usize;
-    let width = per_second.clamp(1, CONNECTIONS_MAX).min(requests.len().max(1));
+    let width = schedule.most_per_second().clamp(1, CONNECTIONS_MAX).min(requests.len().max(1));
     let mut streams = (0..width).map(|_| connect(to)).collect::<Result<Vec<_>>>()?;
     let readers = streams.iter().enumerate().map(|(index, stream)| {
         let stream = stream.try_clone().context("cannot share a connection")?;
@@ -101,6 +127,17 @@ pub(super) fn paced(
         }
     }
     Ok(sent)
+}
+
+/// Sends what was refused again until it is taken; returns how many requests that were.
+pub(super) fn again(to: SocketAddr, requests: &[Vec<u8>], sent: &mut [Sent]) -> Result<usize> {
+    let refused: Vec<usize> =
+        (0..sent.len()).filter(|nth| matches!(sent[*nth].status, 429 | 503)).collect();
+    let bodies: Vec<Vec<u8>> = refused.iter().map(|nth| requests[*nth].clone()).collect();
+    for (nth, taken) in refused.iter().zip(insist(to, &bodies)?) {
+        (sent[*nth].answered, sent[*nth].status) = (taken.answered, taken.status);
+    }
+    Ok(refused.len())
 }
 
 /// Appends each piece to a file when it is due.
@@ -133,6 +170,12 @@ pub(super) fn flood(to: SocketAddr, requests: &[Vec<u8>], width: usize) -> Resul
         }
         Ok(sent)
     })
+}
+
+/// Delivers what comes before the load, in its order, for there are reference data among it.
+pub(super) fn preload(to: SocketAddr, events: &[&[u8]]) -> Result<()> {
+    let requests: Vec<_> = events.chunks(PRELOAD).map(request).collect();
+    insist(to, &requests).map(drop)
 }
 
 fn insist(to: SocketAddr, requests: &[Vec<u8>]) -> Result<Vec<Sent>> {
@@ -222,6 +265,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_schedule_goes_from_pace_to_pace() {
+        let begins = WallClock.instant();
+        let ms = Duration::from_millis;
+        let pace = |every, count| Pace { every: ms(every), count };
+        let schedule = Schedule { begins, paces: vec![pace(10, 3), pace(1, 5), pace(10, 2)] };
+        let due = [0, 2, 3, 4, 8, 9].map(|nth| schedule.due(nth) - begins);
+        assert_eq!(due, [0, 20, 30, 31, 35, 45].map(ms));
+        assert_eq!(schedule.most_per_second(), 1_000);
+    }
+
+    #[test]
     fn answers_come_back_to_their_requests() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let to = listener.local_addr().unwrap();
@@ -246,7 +300,7 @@ mod tests {
         });
         let texts: Vec<String> = (0..40).map(|nth| (300 + nth).to_string()).collect();
         let requests: Vec<Vec<u8>> = texts.iter().map(|text| request(&[text.as_bytes()])).collect();
-        let schedule = Schedule { begins: WallClock.instant(), every: Duration::from_micros(100) };
+        let schedule = Schedule::steady(WallClock.instant(), Duration::from_micros(100));
         let sent = paced(to, &requests, &schedule).unwrap();
         let statuses: Vec<u16> = sent.iter().map(|sent| sent.status).collect();
         assert_eq!(statuses, (300..340).collect::<Vec<u16>>());

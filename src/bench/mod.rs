@@ -22,12 +22,15 @@ mod process;
 mod receiver;
 mod replay;
 mod report;
+mod storm;
+mod target;
 
 use anyhow::Result;
 
 pub(crate) fn bench(bench: args::Bench) -> Result<()> {
     match bench {
         args::Bench::Latency(latency) => latency::latency(&latency),
+        args::Bench::Storm(storm) => storm::storm(&storm),
         args::Bench::Replay(replay) => replay::replay(&replay),
     }
 }

@@ -16,6 +16,11 @@ pub(super) fn peak_bytes() -> Option<u64> {
     status("VmHWM:")
 }
 
+/// The memory that is resident now, bytes.
+pub(super) fn resident_bytes() -> Option<u64> {
+    status("VmRSS:")
+}
+
 /// Lets the peak begin anew, where the system can (Linux). Elsewhere the peak is the whole process's.
 pub(super) fn forget_peak() {
     // A system that cannot leaves a larger figure, which is still true of the process.

@@ -35,7 +35,7 @@ impl Line {
         (!self.histogram.is_empty()).then(|| self.histogram.value_at_percentile(99.9) <= budget)
     }
 
-    fn figures(&self) -> Figures {
+    pub(super) fn figures(&self) -> Figures {
         let at = |percentile| self.histogram.value_at_percentile(percentile);
         Figures {
             path: self.path,
@@ -54,7 +54,7 @@ impl Line {
 
 /// A line in JSON.
 #[derive(Debug, Serialize)]
-struct Figures {
+pub(super) struct Figures {
     path: &'static str,
     stage: &'static str,
     count: u64,
@@ -314,7 +314,7 @@ fn event_id(raw: &[u8]) -> String {
     event["event_id"].as_str().unwrap_or_default().to_owned()
 }
 
-fn table(path: &str, stage: &str, lines: &[Line], text: &mut String) {
+pub(super) fn table(path: &str, stage: &str, lines: &[Line], text: &mut String) {
     let _ = writeln!(
         text,
         "{path:<12}{stage:<32}{:>9}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}  p99.9 within",
