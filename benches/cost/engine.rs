@@ -1,5 +1,6 @@
 //! The three queries over the engine's operators, and the runtime that is fed with epochs.
 
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
@@ -7,8 +8,8 @@ use std::sync::mpsc::Receiver;
 use highwater_dataflow::view::{Commit, Stamps};
 use highwater_dataflow::window::{Accumulation, FixedWindows, Group, SlidingWindows, Sum, Trigger};
 use highwater_dataflow::{
-    Admission, Batch, Epoch, EventTime, Events, Graph, Horizons, Options, Runtime, Segment, Signal,
-    Span,
+    Admission, Batch, Epoch, EventTime, Events, Graph, Horizons, Membership, Options, Runtime,
+    Segment, Signal, Span,
 };
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,38 @@ impl Query {
             Query::Adherence => Kind::States,
             Query::Intervals | Query::Rolling => Kind::Contacts,
         }
+    }
+}
+
+/// Half of a query that two processes run: this one's.
+pub(crate) struct Half {
+    pub(crate) runtime: Runtime<Event>,
+    /// Of process 0.
+    pub(crate) commits: Option<Receiver<Commit>>,
+    sum: Arc<AtomicU64>,
+}
+
+impl Half {
+    pub(crate) fn join(query: Query, process: usize, link: TcpStream) -> Half {
+        let sum = Arc::new(AtomicU64::new(0));
+        let told = sum.clone();
+        let mut links = vec![None, None];
+        links[1 - process] = Some(link);
+        let heard: Arc<dyn Fn(Epoch) + Send + Sync> = Arc::new(|_| {});
+        let membership = Membership { process, links, started_after: 0, heard };
+        let options = Options { workers: 1, ..Options::default() };
+        let (runtime, commits) =
+            Runtime::join(options, membership, None, move |graph: &mut Graph<'_, Event>| {
+                build(graph, query, &told);
+            })
+            .expect("two processes on one machine meet");
+        Half { runtime, commits, sum }
+    }
+
+    /// Ends the input; what the rows of this process's worker amount to then.
+    pub(crate) fn finish(self) -> u64 {
+        self.runtime.finish();
+        self.sum.load(Ordering::Relaxed)
     }
 }
 

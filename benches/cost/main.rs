@@ -3,6 +3,7 @@
 //! ```text
 //! cargo bench --bench cost                 three queries beside plain programs, by agents and batch size
 //! cargo bench --bench cost -- workers      the same queries on one worker and on two
+//! cargo bench --bench cost -- processes    the same queries in one process and in two
 //! cargo bench --bench cost -- latency      1,000,000 agents, an event an epoch on a fixed schedule
 //! cargo bench --bench cost -- memory       state per agent, 1,000 to 1,000,000 agents
 //! cargo bench --bench cost -- views 1000 14 24   what each query of the product keeps: agents, hours, horizon in hours
@@ -20,6 +21,7 @@ mod center;
 mod engine;
 mod latency;
 mod memory;
+mod processes;
 mod ratio;
 mod views;
 mod windows;
@@ -34,9 +36,12 @@ fn main() {
         memory::of(agents);
     } else if let Some(at) = args.iter().position(|arg| arg == "views-of") {
         views::of(&args[at + 1], views::Load::of(&args[at + 2..]));
+    } else if let Some(at) = args.iter().position(|arg| arg == "second-of") {
+        processes::second(&args[at + 1..]);
     } else if !full {
         ratio::compare(&ratio::TINY);
         ratio::workers(&ratio::TINY);
+        processes::run(&ratio::TINY);
         latency::run(200, &[500], 50);
         memory::of(300);
         views::of("adherence_now", views::Load { agents: 20, hours: 1, horizon: 1 });
@@ -46,6 +51,8 @@ fn main() {
         views::run(views::Load::of(&args[at + 1..]));
     } else if has("memory") {
         memory::run(&[1_000, 10_000, 100_000, 1_000_000]);
+    } else if has("processes") {
+        processes::run(&ratio::FULL);
     } else if has("workers") {
         ratio::workers(&ratio::FULL);
     } else {

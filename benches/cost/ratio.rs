@@ -16,8 +16,9 @@ use crate::windows::{Intervals, Rolling};
 
 /// How much is run.
 pub(crate) struct Scale {
+    pub(crate) name: &'static str,
     agents: &'static [u32],
-    batches: &'static [usize],
+    pub(crate) batches: &'static [usize],
     /// Stretches of which the median counts.
     runs: usize,
     /// Events of a stretch, at most so many and so many epochs.
@@ -26,6 +27,7 @@ pub(crate) struct Scale {
 }
 
 pub(crate) const FULL: Scale = Scale {
+    name: "full",
     agents: &[1_000, 10_000, 100_000],
     batches: &[1, 100, 1_000],
     runs: 5,
@@ -33,13 +35,13 @@ pub(crate) const FULL: Scale = Scale {
     epochs: 10_000,
 };
 pub(crate) const TINY: Scale =
-    Scale { agents: &[60], batches: &[1, 50], runs: 2, events: 2_000, epochs: 1_000 };
+    Scale { name: "tiny", agents: &[60], batches: &[1, 50], runs: 2, events: 2_000, epochs: 1_000 };
 
 /// A stretch of events, cut into epochs with the watermark after each.
-type Stretch = Vec<(Vec<Event>, EventTime)>;
+pub(crate) type Stretch = Vec<(Vec<Event>, EventTime)>;
 
 impl Scale {
-    fn stretches(&self, center: Center, batch: usize) -> Vec<Stretch> {
+    pub(crate) fn stretches(&self, center: Center, batch: usize) -> Vec<Stretch> {
         let size = batch as u64;
         let epochs = (self.events / size).clamp(1, self.epochs);
         let epoch = |nth: u64| {
@@ -50,7 +52,7 @@ impl Scale {
         (0..self.runs as u64).map(stretch).collect()
     }
 
-    fn centers(&self, query: Query) -> impl Iterator<Item = Center> {
+    pub(crate) fn centers(&self, query: Query) -> impl Iterator<Item = Center> {
         // Windows know no agents, but with more of them more happens in a window.
         let kind = query.kind();
         self.agents.iter().map(move |agents| Center { agents: *agents, kind })
@@ -59,9 +61,9 @@ impl Scale {
 
 /// Time per event, ns.
 #[derive(Clone, Copy, Debug, Default)]
-struct Cost {
-    wall: f64,
-    cpu: f64,
+pub(crate) struct Cost {
+    pub(crate) wall: f64,
+    pub(crate) cpu: f64,
 }
 
 /// Prints the table. Panics if the two programs' rows do not amount to the same.
@@ -122,7 +124,12 @@ pub(crate) fn workers(scale: &Scale) {
     }
 }
 
-fn engine(query: Query, center: Center, stretches: &[Stretch], workers: usize) -> (Cost, u64) {
+pub(crate) fn engine(
+    query: Query,
+    center: Center,
+    stretches: &[Stretch],
+    workers: usize,
+) -> (Cost, u64) {
     let mut engine = Engine::start(query, workers);
     if query == Query::Adherence {
         engine.hire(center);
@@ -196,7 +203,7 @@ fn run<P>(
     median(costs)
 }
 
-fn count(stretch: &Stretch) -> usize {
+pub(crate) fn count(stretch: &Stretch) -> usize {
     stretch.iter().map(|(events, _)| events.len()).sum()
 }
 
@@ -208,7 +215,7 @@ fn measure(events: usize, work: impl FnOnce()) -> Cost {
     Cost { wall: each(wall), cpu: each(cpu) }
 }
 
-fn median(mut costs: Vec<Cost>) -> Cost {
+pub(crate) fn median(mut costs: Vec<Cost>) -> Cost {
     let middle = costs.len() / 2;
     costs.sort_by(|a, b| a.wall.total_cmp(&b.wall));
     let wall = costs[middle].wall;
@@ -216,7 +223,7 @@ fn median(mut costs: Vec<Cost>) -> Cost {
     Cost { wall, cpu: costs[middle].cpu }
 }
 
-fn cpu_time() -> Duration {
+pub(crate) fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
