@@ -11,14 +11,25 @@ const EPOCH: u64 = 1_000;
 
 /// Prints a line per size.
 pub(crate) fn run(sizes: &[u32]) {
-    println!("adherence and team drift, {CHANGES} state changes per agent, one worker");
+    println!("{CHANGES} state changes per agent: adherence and team drift, one worker");
     println!("{:>10}{:>14}{:>16}", "agents", "resident MB", "bytes per agent");
-    let program = std::env::current_exe().expect("the system names the running program");
     for agents in sizes {
-        let args = ["memory-of".to_owned(), agents.to_string()];
-        let status = Command::new(&program).args(args).status().expect("this program starts again");
-        assert!(status.success(), "the run of {agents} agents failed");
+        print!("{}", line(*agents));
     }
+}
+
+/// State per agent, bytes, where the system tells.
+pub(crate) fn per_agent(agents: u32) -> Option<f64> {
+    line(agents).split_whitespace().nth(2)?.parse().ok()
+}
+
+/// One size measured in a process of its own, as a line of the table.
+fn line(agents: u32) -> String {
+    let program = std::env::current_exe().expect("the system names the running program");
+    let args = ["memory-of".to_owned(), agents.to_string()];
+    let ran = Command::new(&program).args(args).output().expect("this program starts again");
+    assert!(ran.status.success(), "the run of {agents} agents failed");
+    String::from_utf8(ran.stdout).expect("it prints text")
 }
 
 /// Measures one size in this process.

@@ -17,7 +17,7 @@ use crate::windows::{Intervals, Rolling};
 /// How much is run.
 pub(crate) struct Scale {
     pub(crate) name: &'static str,
-    agents: &'static [u32],
+    pub(crate) agents: &'static [u32],
     pub(crate) batches: &'static [usize],
     /// Stretches of which the median counts.
     runs: usize,
@@ -33,6 +33,13 @@ pub(crate) const FULL: Scale = Scale {
     runs: 5,
     events: 100_000,
     epochs: 10_000,
+};
+/// For how cost grows with the center.
+pub(crate) const GROWTH: Scale = Scale {
+    name: "growth",
+    agents: &[1_000, 10_000, 100_000, 1_000_000],
+    batches: &[1_000],
+    ..FULL
 };
 pub(crate) const TINY: Scale =
     Scale { name: "tiny", agents: &[60], batches: &[1, 50], runs: 2, events: 2_000, epochs: 1_000 };
