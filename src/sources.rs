@@ -153,7 +153,7 @@ impl SourcePlan {
 
 /// The hours of its day at which a simulation begins that nobody placed.
 const STARTS: (i64, i64) = (9, 40);
-/// How much of that day it tells when it begins.
+/// How much of that day it tells when it begins, at least.
 const HISTORY_MS: Millis = 30 * 60_000;
 
 /// What of a simulation must be the same after a restart for its events to be the same.
@@ -171,8 +171,7 @@ struct Day {
 /// Places a simulation in time: now at its first start, as it was then at every later one.
 fn same_day(config: SimConfig, file: &Path, clock: &dyn Clock) -> Result<SimConfig> {
     let (hour, minute) = STARTS;
-    let mut config = config.starting_at(clock.now_ms(), hour, minute);
-    config.history_from = Some(config.start_at - HISTORY_MS);
+    let mut config = config.starting_at(clock.now_ms(), hour, minute).telling_the_last(HISTORY_MS);
     let day = |config: &SimConfig| Day {
         agents: config.agents,
         queues: config.queues,

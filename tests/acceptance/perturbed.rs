@@ -110,6 +110,88 @@ fn years(days: &Days) -> Vec<(&'static str, Days)> {
     ]
 }
 
+/// Years whose first half does not tell what the second is like, or of which parts are wanting.
+fn years_that_turn(days: &Days) -> Vec<(&'static str, Days)> {
+    let through =
+        |day: Date| f64::from(day.duration_since(date(1999, 1, 1)).as_hours() as i32) / 8_760.0;
+    let scaled = |level: &dyn Fn(Date) -> f64| {
+        each(days, |day, slots| slots.iter().map(|count| (count * level(day)).round()).collect())
+    };
+    let later = |from: Date, bend: &dyn Fn(&[f64]) -> Vec<f64>| {
+        each(days, |day, slots| if day < from { slots.to_vec() } else { bend(slots) })
+    };
+    let from_to = |slots: &[f64], from: usize, to: usize| {
+        let hour = slots.len() / 24;
+        let kept = from * hour..to * hour;
+        let open = |(n, count): (usize, &f64)| if kept.contains(&n) { *count } else { 0.0 };
+        slots.iter().enumerate().map(open).collect::<Vec<f64>>()
+    };
+    let mut outages = Random::new(14);
+    let (mut gap, mut exchanged) = (days.clone(), days.clone());
+    gap.retain(|day, _| !(date(1999, 6, 10)..date(1999, 7, 20)).contains(day));
+    for (day, slots) in exchanged.range_mut(date(1999, 9, 1)..date(1999, 12, 30)) {
+        slots.clone_from(&days[&day.checked_add(2.days()).unwrap()]);
+    }
+    vec![
+        ("three times the calls by the end", scaled(&|day| 3f64.powf(through(day)))),
+        ("a third of the calls by the end", scaled(&|day| 3f64.powf(-through(day)))),
+        (
+            "two and a half times the calls since October",
+            scaled(&|day| if day < date(1999, 10, 4) { 1.0 } else { 2.5 }),
+        ),
+        (
+            "two seasons",
+            scaled(&|day| 1.0 + 0.5 * (through(day) * 4.0 * std::f64::consts::PI).sin()),
+        ),
+        (
+            "more on the days of pay",
+            scaled(&|day| if [1, 2, 15].contains(&day.day()) { 1.7 } else { 1.0 }),
+        ),
+        ("shorter hours since mid-August", later(date(1999, 8, 15), &|s| from_to(s, 9, 18))),
+        (
+            "longer hours since mid-August",
+            each(days, |day, slots| {
+                if day < date(1999, 8, 15) { from_to(slots, 9, 18) } else { slots.to_vec() }
+            }),
+        ),
+        (
+            "an hour earlier since September",
+            later(date(1999, 9, 1), &|slots| {
+                let (mut slots, hour) = (slots.to_vec(), slots.len() / 24);
+                slots.rotate_left(hour);
+                slots
+            }),
+        ),
+        ("the days of the week are exchanged in September", exchanged),
+        ("six weeks are missing", gap),
+        (
+            "two hours of outage on one day in twenty",
+            each(days, |_, slots| {
+                let (mut slots, hour) = (slots.to_vec(), slots.len() / 24);
+                if outages.chance(5) {
+                    let from = outages.within(7, 19) as usize * hour;
+                    slots[from..from + 2 * hour].fill(0.0);
+                }
+                slots
+            }),
+        ),
+    ]
+}
+
+/// Every day of the week is the same but for chance: mornings tell nothing at all.
+fn chance_alone(seed: u64) -> Days {
+    let mut random = Random::new(seed);
+    let day = |n: i64| {
+        let count = |slot: usize| {
+            let open = (16..42).contains(&slot);
+            let mean = 115.0 * (0.4 + ((slot as f64 - 16.0) / 8.3).sin().abs());
+            if open { (mean + mean.sqrt() * normal(&mut random)).round().max(0.0) } else { 0.0 }
+        };
+        (date(2003, 1, 1).checked_add(n.days()).unwrap(), (0..48).map(count).collect())
+    };
+    (0..365).map(day).collect()
+}
+
 /// Mornings that have nothing to do with their afternoons: there is nothing to learn, and not much may be lost.
 fn mornings_that_mislead(days: &Days) -> Days {
     let mut random = Random::new(13);
@@ -143,6 +225,34 @@ fn the_default_never_loses_to_static_on_a_year_that_is_bent() {
                     "{what}, {slot_min} min, {cut}: {default:.2} and {fixed:.2}"
                 );
             }
+        }
+    }
+}
+
+#[test]
+fn the_default_never_loses_to_static_on_a_year_that_turns() {
+    let Some(counts) = bank_of_1999(30) else { return };
+    for (what, days) in years_that_turn(&counts.days) {
+        let scores = judge(&days, 30, &CUTS, |day| day >= date(1999, 7, 1));
+        for cut in CUTS {
+            let of = |method| wape(&scores, cut, method);
+            let (default, fixed) = (of(Method::CalibratedSlope), of(Method::Static));
+            assert!(default <= fixed, "{what}, {cut}: {default:.2} and static {fixed:.2}");
+        }
+        let of = |method| wape(&scores, CUTS[0], method);
+        let (default, ratio) = (of(Method::CalibratedSlope), of(Method::Ratio));
+        assert!(default < ratio, "{what}, 09:00: {default:.2} and ratio {ratio:.2}");
+    }
+}
+
+#[test]
+fn where_mornings_tell_nothing_the_default_is_nearly_static() {
+    for seed in 1..=3 {
+        let scores = judge(&chance_alone(seed), 30, &CUTS, |day| day >= date(2003, 7, 1));
+        for cut in CUTS {
+            let of = |method| wape(&scores, cut, method);
+            let (default, fixed) = (of(Method::CalibratedSlope), of(Method::Static));
+            assert!(default <= 1.01 * fixed, "{seed}, {cut}: {default:.2} and static {fixed:.2}");
         }
     }
 }

@@ -271,7 +271,10 @@ impl Queue {
         let due_now = if elapsed > 0.0 { base[n].0 * elapsed } else { 0.0 };
         let came_now = if elapsed > 0.0 { came(n) as f64 } else { 0.0 };
         let expected: f64 = base[..n].iter().map(|(volume, _)| volume).sum::<f64>() + due_now;
-        let actual: f64 = (0..n).map(|nth| came(nth) as f64).sum::<f64>() + came_now;
+        // Where none was expected, those that came say nothing of the level.
+        let compared = |nth: &usize| base[*nth].0 > 0.0;
+        let actual: f64 = (0..n).filter(compared).map(|nth| came(nth) as f64).sum::<f64>()
+            + if due_now > 0.0 { came_now } else { 0.0 };
         let rest: f64 = base[n..].iter().map(|(volume, _)| volume).sum::<f64>() - due_now;
         // Days differ by 12 %; intervals vary one and a half times as much as Poisson's.
         let (kappa, phi) = (1.0 / (0.12 * 0.12), 1.5);
@@ -344,9 +347,10 @@ impl Queue {
             let came =
                 |nth: usize| known.offered.get(&(day + nth as i64 * size)).copied().unwrap_or(0);
             let expected: f64 = base[..n].iter().map(|(volume, _)| volume).sum();
-            let actual: f64 = (0..n).map(|nth| came(nth) as f64).sum();
+            let compared = || (0..n).filter(|nth| base[*nth].0 > 0.0);
+            let actual: f64 = compared().map(|nth| came(nth) as f64).sum();
             let ratio = if expected > 0.0 { actual / expected } else { 1.0 };
-            let smooth = smooth((0..n).map(|nth| (base[nth].0, came(nth) as f64)));
+            let smooth = smooth(compared().map(|nth| (base[nth].0, came(nth) as f64)));
             let ahead = base.iter().enumerate().skip(n);
             let milli = |(nth, (volume, _)): (usize, &(f64, f64))| {
                 (day + nth as i64 * size, (volume * 1000.0).round() as i64)

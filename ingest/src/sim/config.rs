@@ -26,8 +26,9 @@ pub struct SimConfig {
     pub midnight_at: EventTime,
     /// The simulated instant of the first poll, ms UTC: everything that came before is handed over at once.
     pub start_at: EventTime,
-    /// Agents and contacts are silent before this, ms UTC; then the state of the floor is told once. Reference data
-    /// are always complete. `None`: the whole history since `midnight_at`.
+    /// Agents and contacts are silent before this, ms UTC; then the state of the floor is told once. Profiles and
+    /// schedules are complete all the same; forecasts begin with the interval in which the silence ends, so that what
+    /// was expected is never held against contacts that were not told. `None`: the whole history since `midnight_at`.
     pub history_from: Option<EventTime>,
     /// Simulated time per time of the clock given to `poll`.
     pub speed: f64,
@@ -93,6 +94,13 @@ impl SimConfig {
         let midnight = now - hour * HOUR - minute * MINUTE;
         self.midnight_at = (midnight + INTERVAL / 2).div_euclid(INTERVAL) * INTERVAL;
         self.start_at = now;
+        self
+    }
+
+    /// Tells the last `history` before the start, and what more makes the interval whole that it begins in.
+    pub fn telling_the_last(mut self, history: Millis) -> Self {
+        let from = self.start_at - history - self.midnight_at;
+        self.history_from = Some(self.midnight_at + from.div_euclid(INTERVAL) * INTERVAL);
         self
     }
 

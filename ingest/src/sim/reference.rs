@@ -112,7 +112,7 @@ pub(super) fn schedule(
     })
 }
 
-/// What is expected of a day: every queue, every interval it is open.
+/// What is expected of a day: every queue, every interval it is open, but for those that nothing is told of.
 pub(super) fn forecasts(
     config: &SimConfig,
     staff: &Staff,
@@ -124,6 +124,9 @@ pub(super) fn forecasts(
     for (index, queue) in staff.queues.iter().enumerate() {
         for (interval, expected) in demand.forecast(index).iter().enumerate() {
             let interval_start_at = opens_at + interval as i64 * INTERVAL;
+            if config.history_from.is_some_and(|from| interval_start_at + INTERVAL <= from) {
+                continue;
+            }
             events.push(Event::ForecastUpdate(ForecastUpdate {
                 queue: queue.id.clone(),
                 interval_start_at,

@@ -288,6 +288,31 @@ fn a_silent_history_leaves_a_floor_that_is_known() {
 }
 
 #[test]
+fn nothing_is_forecast_of_intervals_that_are_not_told() {
+    let (config, start_at) = until_hour(SimConfig { agents: 120, ..small(9) }, 11);
+    let config = SimConfig { start_at: start_at + 7 * MINUTE, ..config };
+    let expected = |config: &SimConfig| -> BTreeMap<EventTime, usize> {
+        let mut per_interval = BTreeMap::new();
+        for (_, event) in events(config.clone(), config.start_at) {
+            if let Event::ForecastUpdate(forecast) = event {
+                *per_interval.entry(forecast.interval_start_at).or_default() += 1;
+            }
+        }
+        per_interval
+    };
+    let all = expected(&config);
+    let short = config.clone().telling_the_last(30 * MINUTE);
+    // Half an hour before 11:07 is within the quarter of an hour from 10:30 on, which is told as a whole.
+    let from = start_at - 30 * MINUTE;
+    assert_eq!(short.history_from, Some(from));
+    let told = expected(&short);
+    assert!(told.len() < all.len() && told == all.range(from..).map(|(at, n)| (*at, *n)).collect());
+    // Of an interval in which the silence ends there is a forecast.
+    let within = SimConfig { history_from: Some(from + MINUTE), ..config };
+    assert_eq!(expected(&within).first_key_value().map(|(at, _)| *at), Some(from));
+}
+
+#[test]
 fn teams_drift_together() {
     let (config, until) = until_hour(small(11), 20);
     let mut out: BTreeMap<EventTime, i32> = BTreeMap::new();

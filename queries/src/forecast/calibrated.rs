@@ -3,10 +3,11 @@
 //! With `x` the so-far ratio less one and `b` its Gamma-Poisson weight, `v` and `c` the same of the last two hours, and
 //! `z` the level of the days just past, the rest of the day is forecast as `1 + γ·b·x + α·(1 - b)·z + δ·c·(v - x)`.
 //! The three slopes are learned per cut from past days by robust ridge regression of their rest-of-day ratios, and drawn
-//! to (0.8, 0.5, 0) while evidence is thin: between Gamma-Poisson (γ = 1) and static (γ = 0).
+//! to (0.8, 0.5, 0) while evidence is thin: between Gamma-Poisson (γ = 1) and static (γ = 0). What they explain of past
+//! days by no more than chance is taken off again, so that where mornings tell nothing the forecast stays what it was.
 
 use super::dispersion::LEVEL_DAYS;
-use super::{Dispersion, Past, Today, median, robust_deviation, sums};
+use super::{Dispersion, Past, Today, expected_came, median, robust_deviation, sums};
 
 /// Fewer usable days than this, and nothing is learned.
 pub const DAYS_MIN: usize = 10;
@@ -19,6 +20,8 @@ const RECENT_HOURS: f64 = 2.0;
 /// Weight of a day against the day after it, in `z` and in the regression.
 const LEVEL_DECAY: f64 = 0.7;
 const AGE_DECAY: f64 = 0.99;
+/// A morning this many standard deviations out is that of no ordinary day.
+const FAR: f64 = 4.0;
 /// Chance that a quiet morning is that of no ordinary day, and the spread of such days.
 const STRANGE_CHANCE: f64 = 0.03;
 const STRANGE_DEVIATION: f64 = 0.4;
@@ -73,7 +76,7 @@ pub fn calibrated(
         let precision = dispersion.level_variance
             / (dispersion.phi / rest_expected + 0.5 * dispersion.level_variance);
         let age = (days.len() - 1 - nth) as i32;
-        let strange = morning.ratio.abs() > 4.0 * deviation;
+        let strange = morning.ratio.abs() > FAR * deviation;
         examples.push(Example {
             features: morning.features,
             rest: rest_came / rest_expected - 1.0,
@@ -84,8 +87,7 @@ pub fn calibrated(
 
     let level = recent_level(&levels, dispersion);
     let morning = cut.morning(today.base, today.actual, level);
-    let ordinary: f64 = 1.0
-        + slopes.iter().zip(morning.features).map(|(slope, feature)| slope * feature).sum::<f64>();
+    let ordinary = 1.0 + said(&slopes, &morning.features);
     let n = surprises.len() as f64;
     let inflation = ((1.4826 * median(&mut surprises) * n + 10.0) / (n + 10.0)).max(1.0);
     let factor = doubt(ordinary, &morning, slopes[1] * level, inflation, dispersion);
@@ -119,19 +121,28 @@ impl Cut<'_> {
         let all = sums(base, actual, 0, self.slots, self.elapsed);
         let late = sums(base, actual, self.from, self.slots, self.elapsed);
         let (weight, ratio) = (self.dispersion.weight(all.0), less_one(all));
-        let turn = self.dispersion.weight(late.0) * (less_one(late) - ratio);
-        Morning { expected: all.0, ratio, features: [weight * ratio, (1.0 - weight) * level, turn] }
+        // Beyond what days do, it matters ever less how far: the hours were others, or the base was wrong.
+        let bounded = |sums: (f64, f64)| {
+            let (ratio, far) =
+                (less_one(sums), FAR * self.dispersion.ratio_variance(sums.0).sqrt());
+            if ratio > far { far * (1.0 + (ratio / far).ln()) } else { ratio }
+        };
+        let turn = self.dispersion.weight(late.0) * (bounded(late) - bounded(all));
+        let features = [weight * bounded(all), (1.0 - weight) * level, turn];
+        Morning { expected: all.0, ratio, features }
     }
 
     fn rest(&self, day: &Past) -> (f64, f64) {
         let cut = self.slots.min(day.base.len());
         // Of the slot under way, only the share to come counts, on both sides alike.
         let share = if self.elapsed > 0.0 { 1.0 - self.elapsed } else { 1.0 };
-        let of = |slots: &[f64]| {
-            let first = slots.get(cut).map_or(0.0, |slot| slot * share);
-            first + slots.iter().skip(cut + 1).sum::<f64>()
-        };
-        (of(&day.base), of(&day.actual))
+        let first = cut..day.base.len().min(cut + 1);
+        let (base, actual) = (&day.base[first.end..], &day.actual[first.end..]);
+        let first = (&day.base[first.clone()], &day.actual[first]);
+        (
+            share * first.0.iter().sum::<f64>() + base.iter().sum::<f64>(),
+            share * expected_came(first.0, first.1) + expected_came(base, actual),
+        )
     }
 }
 
@@ -149,7 +160,18 @@ fn recent_level(levels: &[f64], dispersion: &Dispersion) -> f64 {
     sum / weights
 }
 
-/// Ridge regression towards the prior, residuals weighted down by Huber and, far out, to nothing.
+/// Residuals are weighted down by Huber and, far out, to nothing.
+fn trust(residual: f64, scale: f64) -> f64 {
+    let far = residual.abs() / scale;
+    if far > 5.0 { 0.0 } else { (1.5 / far).min(1.0) }
+}
+
+/// What the slopes say of a day: its rest over what was expected of it, less one.
+fn said(slopes: &[f64; 3], features: &[f64; 3]) -> f64 {
+    slopes.iter().zip(features).map(|(slope, feature)| slope * feature).sum()
+}
+
+/// Robust ridge regression towards the prior: the slopes, and the deviation of what they leave unexplained.
 fn regress(examples: &[Example], dispersion: &Dispersion) -> ([f64; 3], f64) {
     let ridge = PRIOR_DAYS * dispersion.level_variance;
     let mut slopes = PRIOR;
@@ -157,7 +179,7 @@ fn regress(examples: &[Example], dispersion: &Dispersion) -> ([f64; 3], f64) {
     for _ in 0..4 {
         let residuals: Vec<f64> = examples
             .iter()
-            .map(|e| e.rest - slopes.iter().zip(e.features).map(|(s, f)| s * f).sum::<f64>())
+            .map(|example| example.rest - said(&slopes, &example.features))
             .collect();
         if residuals.len() >= 5 {
             scale = robust_deviation(&residuals).max(0.02);
@@ -169,9 +191,7 @@ fn regress(examples: &[Example], dispersion: &Dispersion) -> ([f64; 3], f64) {
             right[i] = ridge * PRIOR[i];
         }
         for (example, residual) in examples.iter().zip(&residuals) {
-            let far = residual.abs() / scale;
-            let trust = if far > 5.0 { 0.0 } else { (1.5 / far).min(1.0) };
-            let weight = example.weight * trust;
+            let weight = example.weight * trust(*residual, scale);
             for ((feature, row), right) in example.features.iter().zip(&mut matrix).zip(&mut right)
             {
                 *right += weight * feature * example.rest;
@@ -185,7 +205,28 @@ fn regress(examples: &[Example], dispersion: &Dispersion) -> ([f64; 3], f64) {
     slopes[0] = slopes[0].clamp(0.0, 1.5);
     slopes[1] = slopes[1].clamp(0.0, 1.0);
     slopes[2] = slopes[2].clamp(-0.5, 1.5);
-    (slopes, scale)
+    let kept = beyond_chance(examples, &slopes, scale);
+    (slopes.map(|slope| slope * kept), scale)
+}
+
+/// The share of the slopes that past days bear out: `1 - 3s²/E`, at least 0.
+///
+/// E is what they explain of the days, s² what they leave unexplained per day: three slopes explain 3s² of days that have
+/// nothing to do with their mornings. Source: James and Stein, Estimation with quadratic loss (1961).
+fn beyond_chance(examples: &[Example], slopes: &[f64; 3], scale: f64) -> f64 {
+    let (mut explained, mut unexplained, mut days) = (0.0, 0.0, 0.0);
+    for example in examples {
+        let said = said(slopes, &example.features);
+        let residual = example.rest - said;
+        let weight = example.weight * trust(residual, scale);
+        explained += weight * said * said;
+        unexplained += weight * residual * residual;
+        days += f64::from(u8::from(weight > 0.0));
+    }
+    if explained <= 0.0 || days <= 3.0 {
+        return 1.0;
+    }
+    (1.0 - 3.0 * unexplained / (days - 3.0) / explained).max(0.0)
 }
 
 /// Three equations; the ridge on the diagonal makes the matrix positive definite.
@@ -261,6 +302,25 @@ mod tests {
     fn mornings_that_tell_nothing_are_not_believed() {
         let factor = learn(&past(0.0), 1.2).factor;
         assert!((0.98..1.05).contains(&factor), "{factor}");
+    }
+
+    #[test]
+    fn slopes_that_chance_would_give_are_not_used() {
+        let mut days = past(0.0);
+        for (n, day) in days.iter_mut().enumerate() {
+            // A noise that has nothing to do with the level, which has a period of eight days.
+            let noise = 1.0 + [0.05, -0.07, 0.02, 0.06, -0.04, -0.02, 0.01][n * n % 7];
+            day.actual[4..].iter_mut().for_each(|count| *count *= noise);
+        }
+        let learned = learn(&days, 1.1);
+        assert!((0.99..1.01).contains(&learned.factor), "{learned:?}");
+    }
+
+    #[test]
+    fn a_morning_out_of_all_proportion_counts_for_less_than_it_is() {
+        let days = past(0.4);
+        let [busy, absurd] = [1.3, 9.0].map(|morning| learn(&days, morning).factor - 1.0);
+        assert!(busy > 0.08 && absurd < 8.0 * busy, "{busy} and {absurd}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Dispersion: how much days differ from their base, and slots from their day.
 
-use super::{Past, Today, median, robust_deviation};
+use super::{Past, Today, expected_came, median, robust_deviation};
 
 /// Days looked back on for the noise of slots.
 const NOISE_DAYS: usize = 60;
@@ -69,7 +69,7 @@ impl Past {
     /// By which share the day differed from its base.
     pub(super) fn level(&self) -> Option<f64> {
         let expected: f64 = self.base.iter().sum();
-        (expected > 0.0).then(|| self.actual.iter().sum::<f64>() / expected - 1.0)
+        (expected > 0.0).then(|| expected_came(&self.base, &self.actual) / expected - 1.0)
     }
 }
 

@@ -26,6 +26,9 @@ pub fn smoothed_ratio(today: Today<'_>) -> f64 {
     let mut smoothed = 1.0;
     let (mut expected, mut came) = (0.0, 0.0);
     let mut take = |more_expected: f64, more_came: f64| {
+        if more_expected <= 0.0 {
+            return;
+        }
         expected += more_expected;
         came += more_came;
         if expected >= 1.0 {

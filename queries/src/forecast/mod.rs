@@ -83,16 +83,24 @@ impl Today<'_> {
 }
 
 /// Sums of `base` and `actual` over the slots `[from, cut)`, and `elapsed` of slot `cut`.
+///
+/// Contacts in slots of which nothing was expected are left out, here and wherever the two are compared: out of hours, or
+/// where a forecast covers part of a day, they say nothing about the level of what was expected.
 fn sums(base: &[f64], actual: &[f64], from: usize, cut: usize, elapsed: f64) -> (f64, f64) {
     let cut = cut.min(base.len());
     let from = from.min(cut);
     let mut expected: f64 = base[from..cut].iter().sum();
-    let mut came: f64 = actual[from..cut].iter().sum();
-    if elapsed > 0.0 && cut < base.len() {
+    let mut came = expected_came(&base[from..cut], &actual[from..cut]);
+    if elapsed > 0.0 && base.get(cut).is_some_and(|base| *base > 0.0) {
         expected += base[cut] * elapsed;
         came += actual[cut];
     }
     (expected, came)
+}
+
+/// What came in the slots of which anything was expected.
+fn expected_came(base: &[f64], actual: &[f64]) -> f64 {
+    base.iter().zip(actual).filter(|(base, _)| **base > 0.0).map(|(_, actual)| actual).sum()
 }
 
 /// The factors of all methods for the rest of one day.
@@ -192,6 +200,35 @@ mod tests {
         assert!(1.0 < middle && middle < 2.0, "{middle}");
         assert_eq!(factors.of(Method::CalibratedSlope), middle);
         assert!((0.0..=1.0).contains(&factors.confidence()));
+    }
+
+    #[test]
+    fn contacts_of_which_none_was_expected_do_not_count() {
+        let past: Vec<Past> = (0..30)
+            .map(|n| {
+                let level = [0.9, 1.1, 1.0][n % 3];
+                let actual = [0.0, 0.0, 40.0, 40.0, 40.0, 40.0, 40.0, 0.0].map(|n| n * level);
+                Past {
+                    base: vec![0.0, 0.0, 40.0, 40.0, 40.0, 40.0, 40.0, 0.0],
+                    actual: actual.to_vec(),
+                }
+            })
+            .collect();
+        let base = &past[0].base;
+        let quiet = [0.0, 0.0, 50.0, 50.0, 0.0, 0.0, 0.0, 0.0];
+        let mut strays = quiet;
+        strays[..2].fill(30.0);
+        let mut strange = past.clone();
+        for day in &mut strange {
+            day.actual[1] = 80.0;
+            day.actual[7] = 80.0;
+        }
+        let of = |past: &[Past], actual: &[f64]| {
+            factors(past, Today { base, actual, cut: 4, elapsed: 0.0 }, 1.0)
+        };
+        assert_eq!(of(&past, &quiet).of(Method::Ratio), 1.25);
+        assert_eq!(of(&past, &quiet), of(&past, &strays));
+        assert_eq!(of(&past, &quiet), of(&strange, &strays));
     }
 
     #[test]
