@@ -156,6 +156,9 @@ pub(crate) struct Sinks {
     pub(crate) queued_rows_max: Option<usize>,
     /// Messages of ended alerts are kept so many days; 30.
     pub(crate) outbox_days: Option<u32>,
+    /// A view database that was not closed is checked before it is used up to so many MiB, and a larger one beside its
+    /// use; 64.
+    pub(crate) checked_first_mib: Option<u32>,
 }
 
 /// An entry of `[[sources]]`.

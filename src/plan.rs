@@ -106,6 +106,7 @@ impl Plan {
         views.rows_per_commit_max = sinks.rows_per_commit_max.unwrap_or(views.rows_per_commit_max);
         views.queued_rows_max = sinks.queued_rows_max.unwrap_or(views.queued_rows_max);
         views.outbox_days = sinks.outbox_days.unwrap_or(views.outbox_days);
+        views.checked_first_mib = sinks.checked_first_mib.unwrap_or(views.checked_first_mib);
         if views.rows_per_commit_max == 0 || views.queued_rows_max < views.rows_per_commit_max {
             return Err("sinks.rows_per_commit_max must be at least 1, and sinks.queued_rows_max at least as much".to_owned());
         }

@@ -1,8 +1,10 @@
-//! Many events of a center of ten thousand agents, and the start after them: how long until it is level with the
-//! journal, and how much memory it takes.
+//! Many events of a center of ten thousand agents, and the starts after them, in order and after a kill: how long until
+//! the views are level with the journal, and how much memory it takes.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -13,9 +15,10 @@ use highwater_ingest::journal::{Journal, JournalWriter, Options, PartitionSpec};
 use highwater_ingest::sim::{SimConfig, Simulation};
 use highwater_ingest::source::{Next, Source};
 use highwater_sinks::Health;
+use highwater_sinks::wallboard::{Shown, Wallboard};
 
 use crate::child::{Wall, log, parts};
-use crate::engine::{Engine, real_disk};
+use crate::engine::{self, Engine, real_disk};
 use crate::{memory, say};
 
 const AGENTS: usize = 10_000;
@@ -24,55 +27,80 @@ const STEP: Millis = 1_000;
 const IDLE_AFTER: Millis = 60_000;
 /// Events that are journaled after the last checkpoint, of a hundred.
 const AFTER: u64 = 1;
+/// As the service does unless it is told otherwise.
+const CHECKPOINTS_EVERY: Duration = Duration::from_mins(5);
+const ROWS_SHOWN: usize = 10_000;
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// Journals `events` through the running engine, then a few more without it, and starts it again.
+/// Journals `events` through the running engine, then a few more without it, and starts it twice.
 pub(crate) fn measure(dir: &Path, events: u64) -> Result<()> {
     std::fs::create_dir_all(dir).context("cannot make the directory")?;
+    log();
     let began = Wall.instant();
+    let took = || Wall.instant().saturating_duration_since(began).as_secs_f64();
     let before = events - events * AFTER / 100;
-    let engine = Engine::start(parts(dir, Options::default(), Duration::from_mins(1), real_disk)?)?;
+    let engine = Engine::start(parts(dir, Options::default(), CHECKPOINTS_EVERY, real_disk)?)?;
     let mut center = Center::open()?;
     center.deliver(&engine.writer, before)?;
+    say(&format!("{} events handed over after {:.1} s", center.delivered, took()));
     while engine.fed.events() + engine.fed.dead_letters() < center.delivered {
         thread::sleep(LOOK_EVERY);
     }
-    let steady = memory::of("self", "VmRSS")?;
+    let (steady, most) = (memory::of("self", "VmRSS")?, memory::of("self", "VmHWM")?);
+    say(&format!(
+        "all taken by the graph after {:.1} s; {steady} MiB in use, {most} at most",
+        took()
+    ));
     engine.finish()?;
-    let journal =
-        Journal::open(&dir.join("journal"), Options::default(), std::sync::Arc::new(Wall))?;
+    let most = memory::of("self", "VmHWM")?;
+    say(&format!("computed, kept and closed after {:.1} s; {most} MiB at most", took()));
+    let journal = Journal::open(&dir.join("journal"), Options::default(), Arc::new(Wall))?;
     let after = journal.recovery().tip.epoch;
     let (writer, _) = journal.start(after, JournalWriter::abort_on_fatal())?;
     center.deliver(&writer, events)?;
     writer.close();
-    let took = Wall.instant().saturating_duration_since(began).as_secs_f64();
-    let events = center.delivered;
-    say(&format!("{events} events journaled and computed in {took:.1} s; {steady} MiB in use"));
-    let program = std::env::current_exe().context("cannot find this program")?;
-    let said = Command::new(program)
-        .args(["--load", &events.to_string(), "--child"])
-        .arg(dir)
-        .output()
-        .context("cannot start again")?;
-    let text = String::from_utf8_lossy(&said.stdout);
-    ensure!(said.status.success(), "{text}{}", String::from_utf8_lossy(&said.stderr));
-    let peak: u64 = text.split_whitespace().last().and_then(|n| n.parse().ok()).unwrap_or_default();
-    // What it logged, where RUST_LOG asks for it: which part of the start takes how long.
-    say(String::from_utf8_lossy(&said.stderr).trim());
-    say(text.trim());
     say(&format!(
-        "peak while restoring / in use before: {:.2}",
-        peak as f64 / steady.max(1) as f64
+        "{} events journaled, {} of them since",
+        center.delivered,
+        center.delivered - before
     ));
+    for how in ["the service was closed", "it was killed"] {
+        let (line, peak) = start(dir, center.delivered)?;
+        let times = peak as f64 / steady.max(1) as f64;
+        say(&format!("after {how}: {line}; that is {times:.2} times what was in use"));
+    }
     Ok(())
 }
 
-/// The start that is measured.
+/// Starts the engine in a process of its own, and kills it once it is level. Returns what it said, and its peak, MiB.
+fn start(dir: &Path, events: u64) -> Result<(String, u64)> {
+    let program = std::env::current_exe().context("cannot find this program")?;
+    let mut child = Command::new(program)
+        .args(["--load", &events.to_string(), "--child"])
+        .arg(dir)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start again")?;
+    let mut line = String::new();
+    let out = child.stdout.take().context("it has no output")?;
+    BufReader::new(out).read_line(&mut line).context("cannot hear it")?;
+    child.kill().context("cannot kill it")?;
+    child.wait().context("it does not end")?;
+    let peak = line.split_whitespace().last().and_then(|n| n.parse().ok());
+    let peak = peak.with_context(|| format!("it did not become level: {line}"))?;
+    Ok((line.trim().to_owned(), peak))
+}
+
+/// The start that is measured. It waits to be killed.
 pub(crate) fn restart(dir: &Path) -> Result<()> {
     log();
     let began = Wall.instant();
-    let engine =
-        Engine::start(parts(dir, Options::default(), Duration::from_hours(1), real_disk)?)?;
+    let mut parts = parts(dir, Options::default(), Duration::from_hours(1), real_disk)?;
+    let (views, page) = (engine::views(&[]), Shown::page(ROWS_SHOWN));
+    let wallboard = Wallboard::new(&views, page, parts.latency.clone(), parts.clock.clone());
+    parts.listeners.push(Box::new(wallboard));
+    let engine = Engine::start(parts)?;
     let control = engine.control.clone().context("a single process has the views")?;
     while control.status().health != Health::Live {
         ensure!(engine.broken().is_none(), "{:?}", engine.broken());
@@ -82,6 +110,8 @@ pub(crate) fn restart(dir: &Path) -> Result<()> {
     let how = if engine.resumed.is_some() { "a checkpoint" } else { "the journal's beginning" };
     let (now, peak) = (memory::of("self", "VmRSS")?, memory::of("self", "VmHWM")?);
     say(&format!("level again in {took:.1} s from {how}; {now} MiB in use, peak MiB {peak}"));
+    let mut end = String::new();
+    std::io::stdin().read_line(&mut end).context("cannot wait for the end")?;
     std::process::exit(0);
 }
 

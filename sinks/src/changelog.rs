@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use highwater_dataflow::Epoch;
-use highwater_dataflow::view::Commit;
+use highwater_dataflow::view::{Commit, View};
 use serde::{Deserialize, Serialize};
 use tracing::error;
 
@@ -130,6 +130,10 @@ impl Changelog {
 }
 
 impl Listener for Changelog {
+    fn shows(&self, _: &View) -> bool {
+        false
+    }
+
     fn replayed(&mut self, commit: &Commit) {
         self.write(commit);
     }

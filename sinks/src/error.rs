@@ -26,6 +26,11 @@ pub enum SinkError {
     NoSuchView(String),
     #[error("the query was cut off after {seconds} s; narrow it by key or limit its rows")]
     Interrupted { seconds: u64 },
+    /// Found while it was in use. The next start sets it aside and builds the views anew.
+    #[error(
+        "the view database is damaged: {0}; start again: the views are rebuilt from the journal"
+    )]
+    Damaged(String),
     #[error("the view writer has stopped")]
     Stopped,
     #[error("the view database failed: {0}")]

@@ -26,6 +26,8 @@ pub(crate) enum Order {
     Backup(PathBuf, SyncSender<Result<(), SinkError>>),
     /// A channel is done with a message.
     Settle(Settled),
+    /// The view database was checked: what is wrong with it, if anything.
+    Checked(Option<String>),
     /// A channel's thread has ended.
     SenderGone,
 }

@@ -243,7 +243,7 @@ mod tests {
 
     fn filled(dir: &Path) -> PathBuf {
         let path = dir.join("views.db");
-        let (store, _) = Store::open(&path, &[&SCORES, &CELLS], 0).unwrap();
+        let (store, _) = Store::open(&path, &[&SCORES, &CELLS], 0, u64::MAX).unwrap();
         let mut cells = commit(7, &[(score("b", 2, 0.5), 1), (score("a", 1, 1.0), 1)]);
         cells.changes.push(highwater_dataflow::view::Changes {
             view: &CELLS,

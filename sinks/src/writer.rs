@@ -40,6 +40,9 @@ pub struct Config {
     /// Alert messages of ended alerts are forgotten after so many days.
     #[serde(default = "outbox_days")]
     pub outbox_days: u32,
+    /// A database that was not closed is checked before it is used up to this size, MiB; a larger one beside its use.
+    #[serde(default = "checked_first_mib")]
+    pub checked_first_mib: u32,
 }
 
 fn rows_per_commit_max() -> usize {
@@ -52,6 +55,11 @@ fn outbox_days() -> u32 {
     30
 }
 
+/// About a second of checking.
+fn checked_first_mib() -> u32 {
+    64
+}
+
 impl Config {
     pub fn at(path: impl Into<PathBuf>) -> Config {
         Config {
@@ -59,6 +67,7 @@ impl Config {
             rows_per_commit_max: rows_per_commit_max(),
             queued_rows_max: queued_rows_max(),
             outbox_days: outbox_days(),
+            checked_first_mib: checked_first_mib(),
         }
     }
 }
@@ -121,6 +130,13 @@ pub trait Listener: Send {
     /// An epoch of the replay after a start, in order; the views do not show it yet.
     fn replayed(&mut self, commit: &Commit) {
         let _ = commit;
+    }
+
+    /// Whether it is told of this view when it is level after a start from a checkpoint: the views can be large, and
+    /// are read for those who show them.
+    fn shows(&self, view: &View) -> bool {
+        let _ = view;
+        true
     }
 
     /// The views are level with the journal: `desired` is everything in them now, or a part of it when that comes in
@@ -289,7 +305,8 @@ impl SinkWriter {
         views: &[&'static View],
         now: EventTime,
     ) -> Result<OpenViews, SinkError> {
-        let (store, set_aside) = Store::open(&config.path, views, now)?;
+        let first = u64::from(config.checked_first_mib) << 20;
+        let (store, set_aside) = Store::open(&config.path, views, now, first)?;
         Ok(OpenViews { config: config.clone(), views: views.to_vec(), store, set_aside })
     }
 

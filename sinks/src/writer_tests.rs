@@ -265,7 +265,7 @@ fn stages_are_measured_for_live_epochs_alone() {
 fn a_full_disk_makes_the_views_lag_and_space_lets_them_resume_unaided() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("views.db");
-    let (store, _) = Store::open(&path, &[&SCORES], 0).unwrap();
+    let (store, _) = Store::open(&path, &[&SCORES], 0, u64::MAX).unwrap();
     // A limit on the file's pages stands in for the disk; what fills it can be removed.
     let fill = "CREATE TABLE _filler (x); INSERT INTO _filler VALUES (zeroblob(4000000));";
     store.conn().execute_batch(fill).unwrap();

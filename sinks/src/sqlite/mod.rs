@@ -4,6 +4,7 @@
 
 mod batch;
 mod cell;
+mod check;
 mod open;
 mod plan;
 mod schema;
@@ -13,6 +14,7 @@ mod upkeep;
 pub(crate) use batch::Batch;
 pub use cell::Key;
 pub(crate) use cell::{Bound, read_row};
+pub(crate) use check::{Checking, condemn, is_damage};
 pub use open::marker;
 pub(crate) use open::opened_read_only;
 pub use plan::{Desired, Reconciled, plan};

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use highwater_dataflow::{Epoch, EventTime};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use tracing::{error, warn};
 
+use super::check::{condemn, condemned, fault, is_damage, pardon};
 use super::schema::{APPLICATION_ID, FORMAT, OWN_TABLES};
 use crate::error::SinkError;
 
@@ -21,23 +22,42 @@ pub(crate) fn assert_version() {
     );
 }
 
-/// Opens the database for its one writer. One that fails its check after an unclean stop is set aside under the
-/// returned name, and an empty one takes its place: a replay of the journal fills it.
-pub(super) fn opened(
-    path: &Path,
-    now: EventTime,
-) -> Result<(Connection, Option<PathBuf>), SinkError> {
+/// The database, opened for its one writer.
+pub(super) struct Opened {
+    pub(super) conn: Connection,
+    /// Where a damaged one was set aside; an empty one took its place, and a replay of the journal fills it.
+    pub(super) aside: Option<PathBuf>,
+    /// It was not closed, and is too large to be checked before it is used.
+    pub(super) unchecked: bool,
+}
+
+/// Opens it. One that was not closed is checked, unless it has more than `first` bytes; one that is damaged, or was
+/// found so by the run before, is set aside.
+pub(super) fn opened(path: &Path, now: EventTime, first: u64) -> Result<Opened, SinkError> {
     assert_version();
-    match try_open(path) {
-        Err(SinkError::Sqlite(damage)) if is_damage(&damage) => {
+    let opened = match condemned(path) {
+        Some(what) => Err(what),
+        None => match try_open(path, first) {
+            Ok((conn, unchecked)) => Ok(Opened { conn, aside: None, unchecked }),
+            Err(SinkError::Sqlite(damage)) if is_damage(&damage) => {
+                condemn(path, &damage.to_string())?;
+                Err(damage.to_string())
+            }
+            Err(error) => return Err(error),
+        },
+    };
+    match opened {
+        Ok(opened) => Ok(opened),
+        Err(what) => {
             let aside = set_aside(path, now)?;
+            pardon(path)?;
             error!(
-                path = %path.display(), aside = %aside.display(), error = %damage,
+                path = %path.display(), aside = %aside.display(), error = what,
                 "view database damaged; set aside and rebuilt from the journal"
             );
-            Ok((try_open(path)?, Some(aside)))
+            let (conn, unchecked) = try_open(path, first)?;
+            Ok(Opened { conn, aside: Some(aside), unchecked })
         }
-        opened => Ok((opened?, None)),
     }
 }
 
@@ -51,9 +71,10 @@ pub(crate) fn opened_read_only(path: &Path) -> Result<Connection, SinkError> {
     Ok(conn)
 }
 
-/// The marker: every epoch up to it is in the views. `None` before the first, or when there is no database.
+/// The marker: every epoch up to it is in the views. `None` before the first, or when there is no database that will be
+/// used.
 pub fn marker(path: &Path) -> Result<Option<Epoch>, SinkError> {
-    if !path.exists() {
+    if !path.exists() || condemned(path).is_some() {
         return Ok(None);
     }
     read_marker(&opened_read_only(path)?)
@@ -66,7 +87,8 @@ pub(super) fn read_marker(conn: &Connection) -> Result<Option<Epoch>, SinkError>
     Ok(marker.flatten().map(|epoch| epoch as Epoch))
 }
 
-fn try_open(path: &Path) -> Result<Connection, SinkError> {
+/// The connection, and whether a check is still due.
+fn try_open(path: &Path, first: u64) -> Result<(Connection, bool), SinkError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -83,16 +105,23 @@ fn try_open(path: &Path) -> Result<Connection, SinkError> {
     conn.pragma_update(None, "application_id", APPLICATION_ID)?;
     conn.pragma_update(None, "user_version", FORMAT)?;
     let clean: bool = conn.query_row("SELECT clean FROM _progress", [], |row| row.get(0))?;
-    if !clean {
+    let unchecked = !clean && first < bytes(&conn)?;
+    if unchecked {
+        warn!(path = %path.display(), "view database was not closed; checked once it is level");
+    } else if !clean {
         warn!(path = %path.display(), "view database was not closed; checking it");
-        let found: String = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        if found != "ok" {
+        if let Some(found) = fault(&conn)? {
             let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
             return Err(SinkError::Sqlite(rusqlite::Error::SqliteFailure(code, Some(found))));
         }
     }
     conn.execute("UPDATE _progress SET clean = 0, state = 'catching_up'", [])?;
-    Ok(conn)
+    Ok((conn, unchecked))
+}
+
+fn bytes(conn: &Connection) -> Result<u64, SinkError> {
+    let number = |name| conn.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
+    Ok((number("page_count")? * number("page_size")?).unsigned_abs())
 }
 
 fn settings(conn: &Connection) -> Result<(), SinkError> {
@@ -117,11 +146,6 @@ fn ours(conn: &Connection, path: &Path) -> Result<(), SinkError> {
         _ if tables == 0 => Ok(()),
         _ => Err(foreign("is not a Highwater view database; name another file".into())),
     }
-}
-
-fn is_damage(error: &rusqlite::Error) -> bool {
-    let code = error.sqlite_error_code();
-    matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 fn set_aside(path: &Path, now: EventTime) -> Result<PathBuf, SinkError> {

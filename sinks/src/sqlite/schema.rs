@@ -60,6 +60,7 @@ CREATE TABLE IF NOT EXISTS _delivery (
   settled_at_ms INTEGER,
   PRIMARY KEY (alert_id, revision, channel)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS _delivery_head ON _delivery (channel, alert_id, revision) WHERE state = 'pending';
 CREATE INDEX IF NOT EXISTS _delivery_pending ON _delivery (channel, seq) WHERE state = 'pending';
 CREATE INDEX IF NOT EXISTS _outbox_age ON _outbox (written_at_ms);
 ";

@@ -12,7 +12,8 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use super::batch::Batch;
 use super::cell::{Bound, Key};
-use super::open::{opened, read_marker};
+use super::check::Checking;
+use super::open::{Opened, opened, read_marker};
 use super::plan::{Desired, Reconciled, Step, steps};
 use super::schema::{Catalogued, Table, quoted};
 use crate::error::SinkError;
@@ -23,25 +24,31 @@ pub(crate) struct Store {
     pub(super) conn: Connection,
     /// Pages in the write-ahead log, as of the last commit or checkpoint.
     pub(super) wal_pages: Arc<AtomicI32>,
+    /// Those of them that the last checkpoint found in the database file; 0 once the log begins anew.
+    pub(super) moved_pages: Cell<i64>,
     tables: BTreeMap<&'static str, Table>,
     marker: Cell<Option<Epoch>>,
     /// The views have reached the end of the replay.
     level: Cell<bool>,
     /// Every table was there, and is as its view defines it.
     fits: Cell<bool>,
+    /// It was not closed, and nothing is known yet about what became of it.
+    unchecked: Cell<bool>,
     /// Who is told of each moment; a test.
     pub(crate) reached: Option<Reached>,
 }
 
 impl Store {
     /// Opens or creates the database; tables of new views appear at once, empty. Also says where a damaged
-    /// database was set aside.
+    /// database was set aside. One that was not closed is checked here up to `first` bytes, and with more of them by
+    /// [`Store::check`].
     pub(crate) fn open(
         path: &Path,
         views: &[&'static View],
         now: EventTime,
+        first: u64,
     ) -> Result<(Store, Option<PathBuf>), SinkError> {
-        let (mut conn, aside) = opened(path, now)?;
+        let Opened { mut conn, aside, unchecked } = opened(path, now, first)?;
         let wal_pages = Arc::new(AtomicI32::new(0));
         let seen = wal_pages.clone();
         conn.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
@@ -53,8 +60,10 @@ impl Store {
         assert_eq!(tables.len(), views.len(), "view names are distinct");
         let marker = Cell::new(read_marker(&conn)?);
         let (level, fits) = (Cell::new(false), Cell::new(true));
-        let reached = None;
-        let store = Store { conn, wal_pages, tables, marker, level, fits, reached };
+        let (unchecked, reached) = (Cell::new(unchecked), None);
+        let moved_pages = Cell::new(0);
+        let store =
+            Store { conn, wal_pages, moved_pages, tables, marker, level, fits, unchecked, reached };
         store.create_missing()?;
         Ok((store, aside))
     }
@@ -76,6 +85,20 @@ impl Store {
         self.level.set(true);
         let sql = "UPDATE _progress SET state = 'live' RETURNING watermark_ms";
         Ok(self.conn.query_row(sql, [], |row| row.get(0))?)
+    }
+
+    /// Starts the check that is still due; see [`Checking::start`].
+    pub(crate) fn check(
+        &self,
+        path: &Path,
+        done: impl FnOnce(Option<String>) + Send + 'static,
+    ) -> Option<Checking> {
+        self.unchecked.get().then(|| Checking::start(path, done))
+    }
+
+    /// The check has found nothing.
+    pub(crate) fn is_whole(&self) {
+        self.unchecked.set(false);
     }
 
     pub(crate) fn conn(&self) -> &Connection {
@@ -163,9 +186,11 @@ impl Store {
         Ok(tx.commit()?)
     }
 
-    /// Closes it so that the next start need not check it.
+    /// Closes it so that the next start need not check it, unless this one did not come to it.
     pub(crate) fn close(self) -> Result<(), SinkError> {
-        self.conn.execute("UPDATE _progress SET clean = 1", [])?;
+        if !self.unchecked.get() {
+            self.conn.execute("UPDATE _progress SET clean = 1", [])?;
+        }
         tell(self.reached.as_ref(), Moment::BeforeLog);
         self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         self.conn.close().map_err(|(_, error)| error.into())

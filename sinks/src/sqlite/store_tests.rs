@@ -78,7 +78,7 @@ fn desired(views: &[&'static View], commits: &[Commit]) -> Desired {
 }
 
 fn store(dir: &TempDir, views: &[&'static View]) -> Store {
-    Store::open(&dir.path().join("views.db"), views, 1).unwrap().0
+    Store::open(&dir.path().join("views.db"), views, 1, u64::MAX).unwrap().0
 }
 
 fn rows(dir: &TempDir, view: &str) -> Vec<Row> {
@@ -278,16 +278,19 @@ fn damage_is_set_aside_and_a_foreign_file_refused() {
         "this is not a database, but it is long enough to be taken for one".repeat(99),
     )
     .unwrap();
-    let (store, aside) = Store::open(&path, &[&SCORES], 77).unwrap();
+    let (store, aside) = Store::open(&path, &[&SCORES], 77, u64::MAX).unwrap();
     assert_eq!(aside.unwrap(), dir.path().join("views.db.damaged-77"));
     assert_eq!(store.marker(), None);
 
     let foreign = dir.path().join("foreign.db");
     Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE mine (x)").unwrap();
-    assert!(matches!(Store::open(&foreign, &[&SCORES], 1), Err(SinkError::Foreign { .. })));
+    assert!(matches!(
+        Store::open(&foreign, &[&SCORES], 1, u64::MAX),
+        Err(SinkError::Foreign { .. })
+    ));
     store.conn.execute_batch("PRAGMA user_version = 99").unwrap();
     drop(store);
-    assert!(matches!(Store::open(&path, &[&SCORES], 1), Err(SinkError::Foreign { .. })));
+    assert!(matches!(Store::open(&path, &[&SCORES], 1, u64::MAX), Err(SinkError::Foreign { .. })));
 }
 
 #[test]
@@ -303,7 +306,7 @@ fn a_page_that_rotted_is_found_after_an_unclean_stop() {
     let middle = bytes.len() / 2 / 4096 * 4096;
     bytes[middle..middle + 64].fill(0xff);
     std::fs::write(&path, bytes).unwrap();
-    let (again, aside) = Store::open(&path, &[&SCORES], 2).unwrap();
+    let (again, aside) = Store::open(&path, &[&SCORES], 2, u64::MAX).unwrap();
     assert!(aside.is_some());
     assert_eq!(again.marker(), None);
 }

@@ -22,9 +22,13 @@ const ALARM_BYTES: i64 = 256 << 20;
 const BACKUP_PAGES: i32 = 256;
 
 impl Store {
-    /// Bytes in the write-ahead log that are not in the database file yet, or that a reader still needs.
+    /// Bytes in the write-ahead log that are not in the database file yet.
     pub(crate) fn wal_bytes(&self) -> i64 {
-        i64::from(self.wal_pages.load(Ordering::Relaxed)) * PAGE
+        let pages = i64::from(self.wal_pages.load(Ordering::Relaxed));
+        if pages < self.moved_pages.get() {
+            self.moved_pages.set(0);
+        }
+        (pages - self.moved_pages.get()) * PAGE
     }
 
     /// Moves the write-ahead log into the database each 16 MB, without waiting for readers. Returns whether it did.
@@ -53,9 +57,10 @@ impl Store {
         let sql = format!("PRAGMA wal_checkpoint({mode})");
         let (pages, moved): (i64, i64) =
             self.conn.query_row(&sql, [], |row| Ok((row.get(1)?, row.get(2)?)))?;
-        let left = (pages - moved).max(0);
-        self.wal_pages.store(i32::try_from(left).unwrap_or(i32::MAX), Ordering::Relaxed);
-        Ok(left * PAGE)
+        // What was moved stays in the log, and is counted with what comes, until a moment without readers.
+        self.wal_pages.store(i32::try_from(pages).unwrap_or(i32::MAX), Ordering::Relaxed);
+        self.moved_pages.set(moved.min(pages));
+        Ok(self.wal_bytes())
     }
 
     /// Copies the database to `to` while it is written, calling `between` after each piece; the copy is checked and

@@ -119,6 +119,11 @@ impl Wallboard {
         self.inner.signal.send_modify(|signal| signal.seq = seq);
     }
 
+    /// Whether rows of this view are on the page.
+    pub fn shows(&self, view: &View) -> bool {
+        self.board().tables.iter().any(|table| table.view == view)
+    }
+
     /// Takes in what the views hold after a start: rows of each view, and the watermark they are at.
     pub fn load<'a, R: IntoIterator<Item = &'a Row>>(
         &self,

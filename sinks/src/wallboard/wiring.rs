@@ -10,6 +10,10 @@ use crate::{CommittedBatch, Listener, Reconciled, SinkError, ViewReaders};
 
 /// The page only ever shows rows that the views hold: nothing during a replay, everything once they are level.
 impl Listener for Wallboard {
+    fn shows(&self, view: &View) -> bool {
+        Wallboard::shows(self, view)
+    }
+
     fn caught_up(&mut self, desired: &Desired, _reconciled: &[Reconciled]) {
         let views = desired.views().map(|(view, rows)| (view, rows.values()));
         self.load(views, desired.watermark());

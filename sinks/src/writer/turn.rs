@@ -1,6 +1,7 @@
 //! What the writer's thread does: take, remember or commit, tell, keep house, and end in order.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::error::SinkError;
 use crate::inbox::{Arrived, Inbox, Order, Taken};
 use crate::outbox::{self, Listed, Replayed, Settled};
 use crate::sender::Bell;
-use crate::sqlite::{Batch, Desired, Reconciled, Store};
+use crate::sqlite::{Batch, Checking, Desired, Reconciled, Store, condemn, is_damage};
 
 /// Nothing to do for so long is a quiet moment.
 const QUIET: Duration = Duration::from_secs(1);
@@ -86,12 +87,15 @@ struct Hands {
     closed: Vec<std::time::Instant>,
     settled: Vec<Settled>,
     flights: BTreeMap<Epoch, Flight>,
-    backups: Vec<(std::path::PathBuf, std::sync::mpsc::SyncSender<Result<(), SinkError>>)>,
+    backups: Vec<(PathBuf, std::sync::mpsc::SyncSender<Result<(), SinkError>>)>,
     senders_gone: usize,
     ended: bool,
     failures: u32,
     checkpointed_bytes: i64,
     log_dirty: bool,
+    path: PathBuf,
+    /// The check of a database that was not closed, while it lasts.
+    checking: Option<Checking>,
 }
 
 /// Closes the inbox however the thread ends, so that nobody waits for a writer that is gone.
@@ -167,6 +171,8 @@ impl Writer {
             failures: 0,
             checkpointed_bytes: 0,
             log_dirty: false,
+            path: config.path.clone(),
+            checking: None,
         };
         Writer { store, hands }
     }
@@ -176,6 +182,10 @@ impl Writer {
         let clock = self.hands.clock.clone();
         let _closing = Closing(inbox, status.clone(), self.hands.bells.clone(), clock);
         let result = self.work();
+        self.hands.checking = None;
+        if let Err(error) = &result {
+            self.hands.condemn_if_damaged(error);
+        }
         let result = result.and_then(|()| self.store.close());
         let health = match &result {
             Ok(()) => Health::Stopped,
@@ -256,6 +266,8 @@ impl Hands {
                 Order::Settle(settled) => self.settled.push(settled),
                 Order::Backup(to, done) => self.backups.push((to, done)),
                 Order::SenderGone => self.senders_gone += 1,
+                Order::Checked(None) => store.is_whole(),
+                Order::Checked(Some(fault)) => return Err(SinkError::Damaged(fault)),
             }
         }
         if let Phase::Replaying { desired, through: Some(through), ready, .. } = &mut self.phase {
@@ -330,10 +342,11 @@ impl Hands {
     /// Everything that was journaled before the start is in the views.
     fn go_live(&mut self, store: &Store) -> Result<(), SinkError> {
         let watermark = store.go_live()?;
-        if !self.listeners.is_empty() {
-            for view in &self.views {
+        for view in &self.views {
+            let mut shown: Vec<_> = self.listeners.iter_mut().filter(|it| it.shows(view)).collect();
+            if !shown.is_empty() {
                 Desired::stored(store.conn(), view, watermark, ROWS_SHOWN, |part| {
-                    self.listeners.iter_mut().for_each(|listener| listener.caught_up(part, &[]));
+                    shown.iter_mut().for_each(|listener| listener.caught_up(part, &[]));
                 })?;
             }
         }
@@ -356,6 +369,8 @@ impl Hands {
         });
         self.phase = Phase::Live;
         self.log_dirty = true;
+        let inbox = self.inbox.clone();
+        self.checking = store.check(&self.path, move |found| inbox.order(Order::Checked(found)));
         self.bells.iter().for_each(|bell| bell.ring(Vec::new()));
     }
 
@@ -561,6 +576,18 @@ impl Hands {
             self.turn(store, taken)?;
         }
         Ok(())
+    }
+
+    /// What was found, or met, in use: the next start does not go on with it.
+    fn condemn_if_damaged(&self, error: &SinkError) {
+        let what = match error {
+            SinkError::Damaged(what) => what.clone(),
+            SinkError::Sqlite(error) if is_damage(error) => error.to_string(),
+            _ => return,
+        };
+        if let Err(error) = condemn(&self.path, &what) {
+            error!(%error, path = %self.path.display(), "remove the damaged view database by hand");
+        }
     }
 
     fn report(&self, change: impl FnOnce(&mut Status)) {
