@@ -109,7 +109,10 @@ pub(crate) fn restart(dir: &Path) -> Result<()> {
     let took = Wall.instant().saturating_duration_since(began).as_secs_f64();
     let how = if engine.resumed.is_some() { "a checkpoint" } else { "the journal's beginning" };
     let (now, peak) = (memory::of("self", "VmRSS")?, memory::of("self", "VmHWM")?);
-    say(&format!("level again in {took:.1} s from {how}; {now} MiB in use, peak MiB {peak}"));
+    let cpu = memory::cpu_s();
+    say(&format!(
+        "level again in {took:.1} s ({cpu:.1} s of CPU) from {how}; {now} MiB in use, peak MiB {peak}"
+    ));
     let mut end = String::new();
     std::io::stdin().read_line(&mut end).context("cannot wait for the end")?;
     std::process::exit(0);
