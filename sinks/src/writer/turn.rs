@@ -346,7 +346,9 @@ impl Hands {
             let mut shown: Vec<_> = self.listeners.iter_mut().filter(|it| it.shows(view)).collect();
             if !shown.is_empty() {
                 Desired::stored(store.conn(), view, watermark, ROWS_SHOWN, |part| {
-                    shown.iter_mut().for_each(|listener| listener.caught_up(part, &[]));
+                    for listener in &mut shown {
+                        listener.caught_up(part, &[]);
+                    }
                 })?;
             }
         }
