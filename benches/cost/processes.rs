@@ -13,33 +13,13 @@ use highwater_dataflow::{Batch, Epoch, EventTime, FOREVER, Signal};
 
 use crate::center::{Center, Event};
 use crate::engine::{Half, Query};
-use crate::ratio::{Cost, FULL, Scale, Stretch, TINY, count, cpu_time, engine, median};
+use crate::ratio::{Cost, FULL, Scale, Stretch, TINY, beside, count, cpu_time, median};
 
-/// Prints what a second process changes, at the largest batch.
+/// Prints what a second process changes; the CPU time is that of both.
 pub(crate) fn run(scale: &Scale) {
-    println!("ns per event: wall clock (CPU time of both)\n");
-    println!(
-        "{:<24}{:>9}{:>9}{:>18}{:>18}{:>10}",
-        "query", "agents", "batch", "1 process", "2 processes", "speed-up"
-    );
-    let batch = *scale.batches.last().expect("a scale has batches");
-    for query in Query::ALL {
-        for center in scale.centers(query) {
-            let stretches = scale.stretches(center, batch);
-            let (one, expected) = engine(query, center, &stretches, 1);
-            let (two, found) = both(query, center, scale, &stretches);
-            assert_eq!(found, expected, "{query:?} of {center:?}: two processes have other rows");
-            println!(
-                "{:<24}{:>9}{:>9}{:>18}{:>18}{:>10.2}",
-                query.name(),
-                center.agents,
-                batch,
-                format!("{:.0} ({:.0})", one.wall, one.cpu),
-                format!("{:.0} ({:.0})", two.wall, two.cpu),
-                one.wall / two.wall,
-            );
-        }
-    }
+    beside(scale, ["1 process", "2 processes"], |query, center, stretches| {
+        both(query, center, scale, stretches)
+    });
 }
 
 /// The second process: `query agents full|tiny port`.
@@ -52,8 +32,7 @@ pub(crate) fn second(args: &[String]) {
     let port: u16 = port.parse().expect("a port");
     let link = TcpStream::connect(("127.0.0.1", port)).expect("the first process listens");
     let center = Center { agents, kind: query.kind() };
-    let batch = *scale.batches.last().expect("a scale has batches");
-    let stretches = scale.stretches(center, batch);
+    let stretches = scale.stretches(center, scale.largest());
     let half = Half::join(query, 1, link);
     let mut last = opening(&half, query, center, 1);
     let mut said = std::io::stdin().lines();

@@ -18,7 +18,7 @@ use crate::windows::{Intervals, Rolling};
 pub(crate) struct Scale {
     pub(crate) name: &'static str,
     pub(crate) agents: &'static [u32],
-    pub(crate) batches: &'static [usize],
+    batches: &'static [usize],
     /// Stretches of which the median counts.
     runs: usize,
     /// Events of a stretch, at most so many and so many epochs.
@@ -48,6 +48,11 @@ pub(crate) const TINY: Scale =
 pub(crate) type Stretch = Vec<(Vec<Event>, EventTime)>;
 
 impl Scale {
+    /// The largest batch.
+    pub(crate) fn largest(&self) -> usize {
+        *self.batches.last().expect("a scale has batches")
+    }
+
     pub(crate) fn stretches(&self, center: Center, batch: usize) -> Vec<Stretch> {
         let size = batch as u64;
         let epochs = (self.events / size).clamp(1, self.epochs);
@@ -104,20 +109,31 @@ pub(crate) fn compare(scale: &Scale) {
     }
 }
 
-/// Prints what a second worker changes, at the largest batch.
+/// Prints what a second worker changes.
 pub(crate) fn workers(scale: &Scale) {
+    beside(scale, ["1 worker", "2 workers"], |query, center, stretches| {
+        engine(query, center, stretches, 2)
+    });
+}
+
+/// Prints what something costs beside one worker, at the largest batch. Panics if the rows do not amount to the same.
+pub(crate) fn beside(
+    scale: &Scale,
+    names: [&str; 2],
+    other: impl Fn(Query, Center, &[Stretch]) -> (Cost, u64),
+) {
     println!("ns per event: wall clock (CPU time)\n");
     println!(
         "{:<24}{:>9}{:>9}{:>18}{:>18}{:>10}",
-        "query", "agents", "batch", "1 worker", "2 workers", "speed-up"
+        "query", "agents", "batch", names[0], names[1], "speed-up"
     );
-    let batch = *scale.batches.last().expect("a scale has batches");
+    let batch = scale.largest();
     for query in Query::ALL {
         for center in scale.centers(query) {
             let stretches = scale.stretches(center, batch);
             let (one, expected) = engine(query, center, &stretches, 1);
-            let (two, found) = engine(query, center, &stretches, 2);
-            assert_eq!(found, expected, "{query:?} of {center:?}: two workers have other rows");
+            let (two, found) = other(query, center, &stretches);
+            assert_eq!(found, expected, "{query:?} of {center:?}: {} have other rows", names[1]);
             println!(
                 "{:<24}{:>9}{:>9}{:>18}{:>18}{:>10.2}",
                 query.name(),

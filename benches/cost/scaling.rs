@@ -21,7 +21,7 @@ type Curve = (&'static str, Vec<f64>);
 /// Prints the table; the plot's SVG goes to `file`.
 pub(crate) fn run(scale: &Scale, file: &str) {
     let agents: Vec<u32> = scale.agents.to_vec();
-    let batch = *scale.batches.last().expect("a scale has batches");
+    let batch = scale.largest();
     println!(
         "one worker, epochs of {batch} events; ns of CPU per event, bytes of state per agent\n"
     );

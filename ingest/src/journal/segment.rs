@@ -4,6 +4,7 @@
 //! what the first frame links to.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use highwater_dataflow::{Epoch, EventTime};
 use rusqlite::backup::Backup;
@@ -21,6 +22,9 @@ use super::store::Tip;
 
 /// The format that this version writes, and the newest it reads.
 pub(super) const FORMAT: i64 = 1;
+
+/// A copy waits so long for whoever has locked the segment, and tries again.
+const LOCKED: Duration = Duration::from_millis(5);
 
 const SCHEMA: &str = "
 CREATE TABLE meta (
@@ -385,7 +389,7 @@ impl Segment {
         let copy = || -> rusqlite::Result<()> {
             let mut copy = Connection::open(to)?;
             // All pages in one step: what is committed meanwhile does not make it begin anew.
-            Backup::new(&self.conn, &mut copy)?.step(-1)?;
+            Backup::new(&self.conn, &mut copy)?.run_to_completion(i32::MAX, LOCKED, None)?;
             copy.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
             copy.close().map_err(|(_, e)| e)
         };
