@@ -9,23 +9,30 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use highwater_dataflow::view::Stamps;
 use highwater_dataflow::{Batch, Clock, Epoch, EventTime, Kept, Millis, Part};
-use highwater_ingest::checkpoint::{self, About, Checkpoints};
-use highwater_ingest::journal::{self, Disk, JournalWriter, Scan, SegmentStat, Tip};
+use highwater_ingest::checkpoint::{self, About, Checkpoints, Found};
+use highwater_ingest::journal::{self, Disk, Hash, JournalWriter, Scan, SegmentStat, Tip};
 use highwater_queries::retain::Base;
 use highwater_queries::{Entry, Settings};
 use tracing::{info, warn};
 
+use crate::cluster::{Begins, Number};
+
 /// What a base file is for: any definition, but only this shape.
 const SHAPE: &str = "base 1";
+/// The part of a base's file that holds the watermark of all journals, where there are several.
+const WATERMARK: &str = "watermark";
 /// Frames folded between two compactions.
-const FOLD: usize = 10_000;
+pub(crate) const FOLD: usize = 10_000;
 
 /// Where a replay begins.
+#[derive(Default)]
 pub(crate) struct Beginning {
     /// The journal is read after this epoch.
     pub(crate) after: Epoch,
     /// What comes before it; `None`: the journal has its beginning.
     pub(crate) base: Option<Base>,
+    /// The watermark of all journals as of `after`, where the base is of one of several.
+    pub(crate) watermark: Option<EventTime>,
 }
 
 impl Beginning {
@@ -36,20 +43,11 @@ impl Beginning {
         let segments = journal::segments(journal_dir).context("cannot read the journal")?;
         let retained = segments.first().map_or(1, |first| first.first_seq);
         if retained <= 1 {
-            return Ok(Beginning { after: 0, base: None });
+            return Ok(Beginning::default());
         }
         for found in checkpoint::list(base_dir)? {
-            let read = found.read().map_err(anyhow::Error::from);
-            let read = read.and_then(|it| Ok((decode(&it.kept)?, it.about)));
-            match read {
-                Ok((base, about)) => {
-                    let About { epoch, seq, hash, .. } = about;
-                    if journal::tip_at(journal_dir, epoch)? == Some(Tip { epoch, seq, hash }) {
-                        return Ok(Beginning { after: epoch, base: Some(base) });
-                    }
-                    warn!(path = %found.path.display(), "base passed over: it is of another journal");
-                }
-                Err(error) => warn!(error = format!("{error:#}"), "base passed over"),
+            if let Some(beginning) = Beginning::usable(journal_dir, &found)? {
+                return Ok(beginning);
             }
         }
         bail!(
@@ -59,17 +57,84 @@ impl Beginning {
         )
     }
 
+    /// As [`Beginning::of`], after `epoch` and no other: what [`begins`] has offered.
+    ///
+    /// Errors: the base that was there is gone.
+    pub(crate) fn at(journal_dir: &Path, base_dir: &Path, epoch: Epoch) -> Result<Beginning> {
+        let segments = journal::segments(journal_dir).context("cannot read the journal")?;
+        let whole = segments.first().is_none_or(|first| first.first_seq <= 1);
+        let empty = whole && nothing_until(journal_dir)? >= epoch;
+        if empty {
+            return Ok(Beginning { after: epoch, ..Beginning::default() });
+        }
+        let found = checkpoint::list(base_dir)?.into_iter().find(|found| found.epoch == epoch);
+        let base = found.and_then(|found| Beginning::usable(journal_dir, &found).transpose());
+        base.transpose()?.with_context(|| {
+            format!("the base as of epoch {epoch} in {} is gone; start again", base_dir.display())
+        })
+    }
+
+    /// A base that is whole and of the journal in `journal_dir`; what is passed over is reported.
+    fn usable(journal_dir: &Path, found: &Found) -> Result<Option<Beginning>> {
+        let read = found.read().map_err(anyhow::Error::from);
+        match read.and_then(|it| Ok((decode(&it.kept)?, it.about))) {
+            Ok(((base, watermark), About { epoch, seq, hash, .. })) => {
+                // An epoch of a cluster may have no frame in this journal: the last one before it counts.
+                let there = journal::tip_until(journal_dir, epoch)?;
+                if there.is_some_and(|tip| (tip.seq, tip.hash) == (seq, hash)) {
+                    return Ok(Some(Beginning { after: epoch, base: Some(base), watermark }));
+                }
+                warn!(path = %found.path.display(), "base passed over: it is of another journal");
+            }
+            Err(error) => warn!(error = format!("{error:#}"), "base passed over"),
+        }
+        Ok(None)
+    }
+
+    /// A base that is whole, whichever journal it is of.
+    pub(crate) fn read(found: &Found) -> Result<Beginning> {
+        let read = found.read()?;
+        let (base, watermark) = decode(&read.kept)?;
+        Ok(Beginning { after: read.about.epoch, base: Some(base), watermark })
+    }
+
     /// The base as the first epoch of a replay.
     pub(crate) fn batch(&self) -> Option<Batch<Entry>> {
-        let (events, signals) = self.base.as_ref()?.input();
+        self.batch_of(Number(0))
+    }
+
+    /// As [`Beginning::batch`], of one journal of several.
+    pub(crate) fn batch_of(&self, number: Number) -> Option<Batch<Entry>> {
+        let (mut events, mut signals) = self.base.as_ref()?.input();
+        number.apply_to(&mut events, &mut signals);
         let stamps = Arc::new(Stamps { replay: true, ..Stamps::default() });
         Some(Batch { epoch: self.after, events, signals, stamps })
     }
 
     /// What it vouches for: see [`Base::vouches_from`].
     pub(crate) fn vouched_from(&self) -> Option<EventTime> {
-        self.base.as_ref().map(Base::vouches_from)
+        self.watermark.or_else(|| self.base.as_ref().map(Base::vouches_from))
     }
+}
+
+/// After which epochs the journal in `journal_dir` can be read.
+pub(crate) fn begins(journal_dir: &Path, base_dir: &Path) -> Result<Begins> {
+    let segments = journal::segments(journal_dir).context("cannot read the journal")?;
+    let from = segments.first().map_or(1, |first| first.first_seq);
+    let nothing_until = if from <= 1 { Some(nothing_until(journal_dir)?) } else { None };
+    let mut bases = std::collections::BTreeSet::new();
+    for found in checkpoint::list(base_dir)? {
+        if Beginning::usable(journal_dir, &found)?.is_some() {
+            bases.insert(found.epoch);
+        }
+    }
+    Ok(Begins { nothing_until, from, bases })
+}
+
+/// The epoch before a journal's first frame; where it has none, there is no such frame for ever.
+fn nothing_until(journal_dir: &Path) -> Result<Epoch> {
+    let first = Scan::open(journal_dir, 0)?.next_frame()?;
+    Ok(first.map_or(Epoch::MAX, |frame| frame.meta.epoch - 1))
 }
 
 /// Drops segments that are older than what is retained.
@@ -109,11 +174,8 @@ impl Retention {
         if store.list()?.first().is_some_and(|newest| goal.epoch <= newest.epoch) {
             return Ok(());
         }
-        let Beginning { after, base } = if store.list()?.is_empty() {
-            Beginning { after: 0, base: None }
-        } else {
-            self.newest()?
-        };
+        let Beginning { after, base, .. } =
+            if store.list()?.is_empty() { Beginning::default() } else { self.newest()? };
         let mut base = base.unwrap_or_default();
         let mut scan = Scan::open(&self.journal_dir, after)?;
         let mut frames = 0_usize;
@@ -127,8 +189,7 @@ impl Retention {
         }
         base.compact(&self.settings);
         let Tip { epoch, seq, hash } = goal;
-        let about = About { definition: SHAPE.to_owned(), epoch, seq, hash, changelog: None };
-        store.write(&about, &encode(epoch, &base))?;
+        store.write(&about(epoch, seq, hash), &encode(epoch, &base, None))?;
         info!(events = base.len(), record = seq, "journal folded into the base");
         Ok(())
     }
@@ -136,26 +197,37 @@ impl Retention {
     /// The newest whole base, though the journal may still have its beginning.
     fn newest(&self) -> Result<Beginning> {
         for found in checkpoint::list(&self.base_dir)? {
-            if let Ok(read) = found.read()
-                && let Ok(base) = decode(&read.kept)
-            {
-                return Ok(Beginning { after: read.about.epoch, base: Some(base) });
+            if let Ok(beginning) = Beginning::read(&found) {
+                return Ok(beginning);
             }
         }
         Beginning::of(&self.journal_dir, &self.base_dir)
     }
 }
 
-fn encode(epoch: Epoch, base: &Base) -> Kept {
-    let part = Part { name: SHAPE.to_owned(), bytes: base.encode().into_bytes() };
-    Kept { epoch, workers: vec![vec![part]] }
+/// What a base file is of.
+pub(crate) fn about(epoch: Epoch, seq: u64, hash: Hash) -> About {
+    About { definition: SHAPE.to_owned(), epoch, seq, hash, changelog: None }
 }
 
-fn decode(kept: &Kept) -> Result<Base> {
-    let part = kept.workers.first().and_then(|parts| parts.first());
-    let part = part.filter(|part| part.name == SHAPE).context("it is no base of this version's")?;
-    let text = std::str::from_utf8(&part.bytes).context("it is not text")?;
-    Base::decode(text).map_err(anyhow::Error::msg)
+/// `watermark`: that of all journals, where there are several.
+pub(crate) fn encode(epoch: Epoch, base: &Base, watermark: Option<EventTime>) -> Kept {
+    let part = Part { name: SHAPE.to_owned(), bytes: base.encode().into_bytes() };
+    let watermark =
+        watermark.map(|it| Part { name: WATERMARK.to_owned(), bytes: it.to_string().into_bytes() });
+    Kept { epoch, workers: vec![std::iter::once(part).chain(watermark).collect()] }
+}
+
+fn decode(kept: &Kept) -> Result<(Base, Option<EventTime>)> {
+    let parts = kept.workers.first().map(Vec::as_slice).unwrap_or_default();
+    let text = |part: &'_ Part| String::from_utf8(part.bytes.clone()).context("it is not text");
+    let base = parts.first().filter(|part| part.name == SHAPE);
+    let base = text(base.context("it is no base of this version's")?)?;
+    let watermark = match parts.get(1).filter(|part| part.name == WATERMARK) {
+        Some(part) => Some(text(part)?.parse().context("its watermark is no number")?),
+        None => None,
+    };
+    Ok((Base::decode(&base).map_err(anyhow::Error::msg)?, watermark))
 }
 
 /// Where the base is, beside the checkpoints of a data directory.

@@ -1,16 +1,17 @@
 //! Which journals a process has, and whom it works with.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use highwater_dataflow::{Clock, Epoch};
 use highwater_ingest::checkpoint::fingerprint;
-use highwater_ingest::journal::{self, Disk, Journal, Options};
+use highwater_ingest::journal::{Disk, Journal, Options};
 use sha2::{Digest, Sha256};
 
-use crate::cluster::{self, Brings, Cluster, Joined, Member, Number};
+use crate::base::{base_in, begins};
+use crate::cluster::{self, Begins, Brings, Cluster, Joined, Member, Number};
 
 /// Whom an engine works with, and which journals it has besides its own.
 #[derive(Default)]
@@ -52,6 +53,11 @@ impl Belongs {
         }
     }
 
+    /// Which process of the cluster this is; 0 where there is no other.
+    pub(crate) fn process(&self) -> usize {
+        self.cluster.as_ref().map_or(0, |cluster| cluster.process)
+    }
+
     /// Whether this process has the views.
     pub(crate) fn owns_views(&self) -> bool {
         self.cluster.as_ref().is_none_or(|cluster| cluster.process == 0)
@@ -71,8 +77,7 @@ impl Belongs {
                 journal.with_context(|| format!("cannot open the journal {}", dir.display()))?;
             Ok(Opened { number, dir, journal })
         };
-        let process = self.cluster.as_ref().map_or(0, |cluster| cluster.process);
-        let mut opened = vec![open(dir, Number(process as u8))?];
+        let mut opened = vec![open(dir, Number(self.process() as u8))?];
         for (dir, journal) in &self.adopt {
             let Some(member) = Member::of(dir)? else {
                 bail!(
@@ -82,9 +87,6 @@ impl Belongs {
                 );
             };
             opened.push(open(journal.clone(), member.number())?);
-        }
-        if !self.is_alone() {
-            opened.iter().try_for_each(from_its_beginning)?;
         }
         Ok(opened)
     }
@@ -124,6 +126,7 @@ impl Belongs {
             journals: opened.iter().map(tip).collect(),
             known,
             checkpoints,
+            begins: opened.iter().map(Opened::begins).collect::<Result<_>>()?,
             shown,
             url: self.url.clone(),
         };
@@ -133,15 +136,14 @@ impl Belongs {
     }
 }
 
-/// A cluster goes on from its journals alone.
-fn from_its_beginning(opened: &Opened) -> Result<()> {
-    let from = journal::stat(&opened.dir).context("cannot read the journal")?.retained_from;
-    if from > 1 {
-        bail!(
-            "the journal {} begins at record {from}, and a cluster needs all of it\n\
-             hint: keep it as a single process, or put the dropped segments back from a backup",
-            opened.dir.display()
-        );
+impl Opened {
+    /// Where the bases of this journal are.
+    pub(crate) fn base_dir(&self) -> PathBuf {
+        base_in(self.dir.parent().unwrap_or(Path::new(".")))
     }
-    Ok(())
+
+    /// After which epochs it can be read.
+    pub(crate) fn begins(&self) -> Result<Begins> {
+        begins(&self.dir, &self.base_dir())
+    }
 }

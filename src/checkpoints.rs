@@ -23,6 +23,7 @@ use highwater_sinks::{Control, OpenViews};
 use tracing::{info, warn};
 
 use crate::base::Retention;
+use crate::trim::Trim;
 
 /// Where checkpoints are and how often they are taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,8 +134,14 @@ pub(crate) struct Writer {
     /// `None`: the views are another process's, and it looks after them.
     pub(crate) control: Option<Control>,
     pub(crate) changelog: Option<Position>,
-    /// `None`: the journal is kept whole.
-    pub(crate) retention: Option<Retention>,
+    pub(crate) retention: Keeps,
+}
+
+/// How long a journal is kept.
+pub(crate) enum Keeps {
+    /// There is one process with one journal.
+    Alone(Box<Retention>),
+    Together(Box<Trim>),
 }
 
 impl Writer {
@@ -146,8 +153,11 @@ impl Writer {
         let changelog = self.changelog.as_ref().and_then(Position::get);
         let about = About { definition: self.definition.clone(), epoch, seq, hash, changelog };
         self.store.write(&about, kept)?;
-        let Some(retention) = &self.retention else { return Ok(()) };
-        let dropped = retention.look(&self.store).context("cannot let the journal's past go")?;
+        let dropped = match &self.retention {
+            Keeps::Alone(retention) => retention.look(&self.store),
+            Keeps::Together(trim) => trim.look(&self.store, kept),
+        };
+        let dropped = dropped.context("cannot let the journal's past go")?;
         if dropped > 0 {
             info!(segments = dropped, "journal trimmed");
         }

@@ -112,8 +112,8 @@ pub(crate) struct ClusterTls {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Journal {
-    /// A segment file is full at this many MiB; 1,024.
-    pub(crate) segment_mib: u64,
+    /// A segment file is full at this many MiB, of which fractions are fine; 1,024.
+    pub(crate) segment_mib: f64,
     /// Events that may wait for the disk before senders are told to wait; 32,768.
     pub(crate) queue_events: usize,
     /// Bytes that may wait for the disk, MiB; 64.
@@ -124,20 +124,20 @@ pub(crate) struct Journal {
     pub(crate) quiet_delay_ms: u64,
     /// How often a checkpoint is taken, so that a restart need not replay, seconds; 300.
     pub(crate) checkpoint_s: u64,
-    /// Whole segments older than so many days go, once two checkpoints do not need them; 7.
-    pub(crate) retain_days: u32,
+    /// Whole segments older than so many days go, once two checkpoints do not need them; fractions are fine; 7.
+    pub(crate) retain_days: f64,
 }
 
 impl Default for Journal {
     fn default() -> Self {
         Journal {
-            segment_mib: 1_024,
+            segment_mib: 1_024.0,
             queue_events: 32_768,
             queue_mib: 64,
             idle_after_s: 5,
             quiet_delay_ms: 2_000,
             checkpoint_s: 300,
-            retain_days: 7,
+            retain_days: 7.0,
         }
     }
 }

@@ -16,7 +16,10 @@ use std::thread::JoinHandle;
 use anyhow::{Context, Result, anyhow, bail};
 use highwater_dataflow::latency::Latency;
 use highwater_dataflow::view::{Commit, View};
-use highwater_dataflow::{Clock, Epoch, Graph, Leave, Membership, NotJoined, Runtime};
+use highwater_dataflow::{
+    Batch, Clock, Epoch, EventTime, Folded, Graph, Journals, Leave, Membership, Millis, NotJoined,
+    Runtime,
+};
 use highwater_ingest::checkpoint::Checkpoints;
 use highwater_ingest::journal::{
     Disk, JournalError, JournalWriter, Options as JournalOptions, Reader, RealDisk, Verify,
@@ -29,10 +32,11 @@ use tracing::{info, warn};
 
 use crate::base::{Beginning, Retention};
 use crate::belongs::{Belongs, Opened};
-use crate::checkpoints::{self, Keeping, Pace, Scribe, Wanted};
-use crate::cluster::{Joined, Number, PeerLost, Watch};
+use crate::checkpoints::{self, Keeping, Keeps, Pace, Scribe, Wanted};
+use crate::cluster::{Bases, Joined, Number, PeerLost, Watch, together};
 use crate::feed::{self, Checkpointing, Fed, Finished, Lane};
 use crate::rounds::{self, Rounds};
+use crate::trim::{self, Trim};
 
 /// What an engine is made of.
 pub(crate) struct Parts {
@@ -120,6 +124,8 @@ impl Engine {
         let Parts { belongs, settings, only, clock, latency, .. } = parts;
         let definition = checkpoints::definition(&settings, &only, parts.dataflow.workers);
         let mine = belongs.checkpoints_of(&definition);
+        // How the past is cut has to be the same everywhere.
+        let retain_ms = parts.checkpoints.as_ref().map_or(Millis::MAX, |it| it.retain_ms);
         let keeping = parts.checkpoints.filter(|_| mine.is_some());
         // A damaged database has no marker; it is set aside below.
         let marker = highwater_sinks::marker(&parts.sinks.path).unwrap_or_default();
@@ -164,7 +170,8 @@ impl Engine {
             }
             _ => Vec::new(),
         };
-        let joined = belongs.meet(&opened, &definition, marker.unwrap_or(0), usable, &clock)?;
+        let same = format!("{definition} {retain_ms}");
+        let joined = belongs.meet(&opened, &same, marker.unwrap_or(0), usable, &clock)?;
         let tip = opened[0].journal.recovery().tip;
         let records: u64 = opened.iter().map(|it| it.journal.recovery().tip.seq).sum();
         let last = opened.iter().map(|it| it.journal.recovery().tip.epoch).max();
@@ -187,13 +194,17 @@ impl Engine {
             registry::build_only(graph, &built, wanted);
         };
         let mut beginning = match (&checkpoint, &keeping) {
-            (None, Some(keeping)) => Beginning::of(&parts.journal_dir, &keeping.base_dir)?,
-            _ => Beginning { after: 0, base: None },
+            (None, Some(keeping)) if belongs.is_alone() => {
+                Beginning::of(&parts.journal_dir, &keeping.base_dir)?
+            }
+            _ => Beginning::default(),
         };
         let fed = Arc::new(Fed::default());
         let clustered = joined.is_some();
+        let mut bases = Bases::new(0, Vec::new());
+        let folded = Arc::new(Folded::default());
         let mut running = if let Some(joined) = joined {
-            let Joined { links, started_after, owner_url, watch, resume, .. } = joined;
+            let Joined { links, started_after, owner_url, watch, resume, begin, .. } = joined;
             let kept = match (&store, resume) {
                 (Some(store), Some(epoch)) => Some(rounds::agreed(store, epoch)?.kept),
                 _ => None,
@@ -202,7 +213,9 @@ impl Engine {
                 info!(epoch, "going on from a checkpoint");
             }
             wiring.resumed = resume;
-            let lanes = lanes(opened, resume.unwrap_or(0))?;
+            let past = if resume.is_none() { Past::of(&opened, begin)? } else { Past::default() };
+            wiring.vouched_from = past.vouched_from;
+            let lanes = lanes(opened, begin)?;
             let (asked, reached) = (writers(&lanes), fed.clone());
             let heard = move |epoch: Epoch| {
                 if reached.reached() < epoch {
@@ -213,7 +226,15 @@ impl Engine {
             };
             let process = links.iter().position(Option::is_none).unwrap_or(0);
             let heard = Arc::new(heard);
-            let membership = Membership { process, links, started_after, heard };
+            bases = Bases::new(process, joined.bases);
+            let listening = bases.clone();
+            let journals = Journals {
+                home: |seq| usize::from(Number::of_seq(seq).0.0),
+                mark_every: trim::mark_every(retain_ms),
+                folded: folded.clone(),
+            };
+            let told = Arc::new(move |word| listening.hear(word));
+            let membership = Membership { process, links, started_after, heard, told, journals };
             let (runtime, commits) = match Runtime::join(parts.dataflow, membership, kept, build) {
                 Ok(joined) => joined,
                 Err(NotJoined::Io(error)) => {
@@ -224,8 +245,24 @@ impl Engine {
                     return Err(rounds::forget(&store.0, store.1, &unfit.to_string()));
                 }
             };
+            if let Some(batch) = past.batch {
+                info!(events = batch.events.len(), "beginning with the base");
+                runtime.try_send(batch).map_err(|gone| PeerLost(gone.to_string()))?;
+            }
             let owner_url = (process != 0).then_some(owner_url);
             Running { lanes, runtime, commits, owner_url, watch: Some(watch) }
+        } else if !belongs.is_alone() {
+            let begins = opened.iter().map(|it| Ok((it.number.0, it.begins()?)));
+            let begin = together(&begins.collect::<Result<_>>()?)?;
+            let past = Past::of(&opened, begin)?;
+            wiring.vouched_from = past.vouched_from;
+            let (runtime, commits) = Runtime::start(parts.dataflow, build);
+            let lanes = lanes(opened, begin)?;
+            if let Some(batch) = past.batch {
+                info!(events = batch.events.len(), "beginning with the base");
+                runtime.send(batch);
+            }
+            Running { lanes, runtime, commits: Some(commits), owner_url: None, watch: None }
         } else {
             let kept = checkpoint.map(|checkpoint| checkpoint.kept);
             let mut from = kept.as_ref().map(|kept| kept.epoch);
@@ -270,7 +307,8 @@ impl Engine {
         let mut checkpointing = Checkpointing::Never;
         let mut scribe = None;
         if let (Some(keeping), Some(store)) = (keeping, store) {
-            let retention = (!clustered).then(|| Retention {
+            let number = Number(belongs.process() as u8);
+            let retention = Retention {
                 journal_dir: parts.journal_dir.clone(),
                 base_dir: keeping.base_dir,
                 retain_ms: keeping.retain_ms,
@@ -278,7 +316,12 @@ impl Engine {
                 settings,
                 journal: running.lanes[0].writer.clone(),
                 clock: clock.clone(),
-            });
+            };
+            let retention = if clustered {
+                Keeps::Together(Box::new(Trim { retention, number, bases: bases.clone(), folded }))
+            } else {
+                Keeps::Alone(Box::new(retention))
+            };
             let writer = Scribe::start(checkpoints::Writer {
                 store,
                 definition: mine,
@@ -290,7 +333,8 @@ impl Engine {
             let (every, to) = (keeping.every, writer.sender());
             checkpointing = if clustered {
                 let leads = control.is_some();
-                Checkpointing::Together(Rounds::new(every, clock, leads, to, writer.busy()))
+                let busy = writer.busy();
+                Checkpointing::Together(Rounds::new(every, clock, leads, to, busy, bases))
             } else {
                 Checkpointing::Alone(Pace::new(every, clock, to))
             };
@@ -384,6 +428,33 @@ struct Running {
     commits: Option<Receiver<Commit>>,
     owner_url: Option<String>,
     watch: Option<Watch>,
+}
+
+/// What the journals of this process said before they are read.
+#[derive(Default)]
+struct Past {
+    batch: Option<Batch<Entry>>,
+    vouched_from: Option<EventTime>,
+}
+
+impl Past {
+    /// As of `epoch`, which every journal has offered.
+    fn of(opened: &[Opened], epoch: Epoch) -> Result<Past> {
+        let mut past = Past::default();
+        for it in opened {
+            let beginning = Beginning::at(&it.dir, &it.base_dir(), epoch)?;
+            past.vouched_from = past.vouched_from.max(beginning.vouched_from());
+            let Some(next) = beginning.batch_of(it.number) else { continue };
+            match &mut past.batch {
+                None => past.batch = Some(next),
+                Some(batch) => {
+                    batch.events.extend(next.events);
+                    batch.signals.extend(next.signals);
+                }
+            }
+        }
+        Ok(past)
+    }
 }
 
 /// Starts the journals; what follows them stands after `epoch`.

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use highwater_dataflow::latency::{Latency, Stage};
-use highwater_dataflow::{Batch, Epoch, Gone, Kept, Runtime};
+use highwater_dataflow::{Batch, Epoch, Gone, Kept, Runtime, Says};
 use highwater_ingest::journal::{
     self, Committed, DeadLetter, Follower, JournalError, JournalWriter,
 };
@@ -117,11 +117,11 @@ impl Checkpointing {
         }
     }
 
-    /// Whether everybody is to keep as of what is fed now.
-    fn due(&mut self) -> bool {
+    /// What everybody is told with what is fed now.
+    fn says(&mut self) -> Says {
         match self {
-            Checkpointing::Together(rounds) => rounds.due(),
-            Checkpointing::Never | Checkpointing::Alone(_) => false,
+            Checkpointing::Together(rounds) => rounds.says(),
+            Checkpointing::Never | Checkpointing::Alone(_) => Says::default(),
         }
     }
 }
@@ -203,7 +203,7 @@ impl Feed {
         }
         if least > self.fed.reached() && least < Epoch::MAX {
             self.fed.reached.store(least, Ordering::Relaxed);
-            self.runtime.pass(least, self.checkpoints.due())?;
+            self.runtime.pass(least, self.checkpoints.says())?;
         }
         Ok(())
     }
@@ -230,7 +230,7 @@ impl Feed {
         self.fed.reached.store(epoch, Ordering::Relaxed);
         // Waits while too many epochs are in flight: the journal on disk is the queue that may grow.
         let Some(batch) = batch else { return Ok(()) };
-        self.runtime.try_send_kept(batch, self.checkpoints.due())
+        self.runtime.try_send_saying(batch, self.checkpoints.says())
     }
 }
 

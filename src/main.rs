@@ -21,6 +21,7 @@ mod rounds;
 mod service;
 mod sources;
 mod stop;
+mod trim;
 mod web;
 mod why;
 

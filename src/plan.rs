@@ -91,7 +91,7 @@ impl Plan {
         let ours: Vec<bool> = sources.iter().map(|source| source.process() == process).collect();
         let sources = resolve_sources(sources, base, &data_dir)?;
         let every = Duration::from_secs(journal.checkpoint_s);
-        let retain_ms = i64::from(journal.retain_days) * 86_400_000;
+        let retain_ms = (journal.retain_days * 86_400_000.0) as i64;
         let journal = resolve_journal(&journal)?;
         let simulated = sources.iter().any(|it| matches!(it.what, What::Simulation { .. }));
         let sources: Vec<SourcePlan> = sources
@@ -169,23 +169,29 @@ fn placed(channel: ChannelConfig, base: &Path) -> ChannelConfig {
 
 fn resolve_journal(journal: &Journal) -> Result<JournalOptions, String> {
     let least = [
-        ("segment_mib", journal.segment_mib, 1),
         ("queue_events", journal.queue_events as u64, POLL_MAX as u64),
         ("queue_mib", journal.queue_mib as u64, 16),
         ("idle_after_s", journal.idle_after_s, 1),
         ("checkpoint_s", journal.checkpoint_s, 1),
-        ("retain_days", journal.retain_days.into(), 1),
     ];
     for (field, value, least) in least {
         if value < least {
             return Err(format!("journal.{field} is {value}; it must be at least {least}"));
         }
     }
+    for (field, value) in
+        [("segment_mib", journal.segment_mib), ("retain_days", journal.retain_days)]
+    {
+        // Neither is a time or a size when it is no number, or beyond all of them.
+        if !(value > 0.0 && value <= 1e9) {
+            return Err(format!("journal.{field} is {value}; use a positive number"));
+        }
+    }
     let mib = |n: u64| n.checked_mul(1 << 20).ok_or("journal sizes are in MiB; use smaller ones");
     let delay =
         i64::try_from(journal.quiet_delay_ms).map_err(|_| "journal.quiet_delay_ms is too large")?;
     Ok(JournalOptions {
-        segment_bytes: mib(journal.segment_mib)?,
+        segment_bytes: (journal.segment_mib * f64::from(1 << 20)) as u64,
         queue_events: journal.queue_events,
         queue_bytes: mib(journal.queue_mib as u64)? as usize,
         idle_after: Duration::from_secs(journal.idle_after_s),

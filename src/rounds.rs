@@ -11,14 +11,14 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use highwater_dataflow::{Clock, Datum, Epoch, Kept, Runtime};
+use highwater_dataflow::{Clock, Datum, Epoch, Kept, Runtime, Says};
 use highwater_ingest::checkpoint::{About, Checkpoint, Checkpoints};
 use highwater_ingest::journal;
 use highwater_sinks::OpenViews;
 use tracing::warn;
 
 use crate::checkpoints::{self, Wanted};
-use crate::cluster::PeerLost;
+use crate::cluster::{Bases, PeerLost};
 
 /// When the next checkpoint of all is due, and what came of the last one: on the feed's thread.
 pub(crate) struct Rounds {
@@ -30,6 +30,8 @@ pub(crate) struct Rounds {
     to: SyncSender<Kept>,
     /// The one before is still being written.
     busy: Arc<AtomicBool>,
+    /// What this process has to tell the others.
+    bases: Bases,
 }
 
 impl Rounds {
@@ -39,13 +41,18 @@ impl Rounds {
         leads: bool,
         to: SyncSender<Kept>,
         busy: Arc<AtomicBool>,
+        bases: Bases,
     ) -> Rounds {
         let last = clock.instant();
-        Rounds { every, clock, last, leads, to, busy }
+        Rounds { every, clock, last, leads, to, busy, bases }
     }
 
-    /// Whether everybody is to keep as of the epoch that is fed now.
-    pub(crate) fn due(&mut self) -> bool {
+    /// What everybody is told with the epoch that is fed now.
+    pub(crate) fn says(&mut self) -> Says {
+        Says { keep: self.due(), word: self.bases.next_word() }
+    }
+
+    fn due(&mut self) -> bool {
         if !self.leads || self.busy.load(Ordering::SeqCst) {
             return false;
         }

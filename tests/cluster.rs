@@ -14,6 +14,7 @@ mod namespaces;
 mod node;
 mod proxy;
 mod rescale;
+mod retention;
 mod strangers;
 mod tls;
 mod together;

@@ -8,8 +8,8 @@ use std::sync::mpsc::Receiver;
 use highwater_dataflow::view::{Commit, Stamps};
 use highwater_dataflow::window::{Accumulation, FixedWindows, Group, SlidingWindows, Sum, Trigger};
 use highwater_dataflow::{
-    Admission, Batch, Epoch, EventTime, Events, Graph, Horizons, Membership, Options, Runtime,
-    Segment, Signal, Span,
+    Admission, Batch, Epoch, EventTime, Events, Graph, Horizons, Journals, Membership, Options,
+    Runtime, Segment, Signal, Span, Word,
 };
 use serde::{Deserialize, Serialize};
 
@@ -59,7 +59,11 @@ impl Half {
         let mut links = vec![None, None];
         links[1 - process] = Some(link);
         let heard: Arc<dyn Fn(Epoch) + Send + Sync> = Arc::new(|_| {});
-        let membership = Membership { process, links, started_after: 0, heard };
+        let words: Arc<dyn Fn(Word) + Send + Sync> = Arc::new(|_| {});
+        // There is no journal.
+        let journals = Journals { home: |_| 0, mark_every: Epoch::MAX, folded: Arc::default() };
+        let membership =
+            Membership { process, links, started_after: 0, heard, told: words, journals };
         let options = Options { workers: 1, ..Options::default() };
         let (runtime, commits) =
             Runtime::join(options, membership, None, move |graph: &mut Graph<'_, Event>| {

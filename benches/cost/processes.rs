@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use highwater_dataflow::view::Stamps;
-use highwater_dataflow::{Batch, Epoch, EventTime, FOREVER, Signal};
+use highwater_dataflow::{Batch, Epoch, EventTime, FOREVER, Says, Signal};
 
 use crate::center::{Center, Event};
 use crate::engine::{Half, Query};
@@ -125,7 +125,7 @@ fn opening(half: &Half, query: Query, center: Center, process: usize) -> Epoch {
     }
     let last = chunks.len() as Epoch + 2;
     half.runtime.send(batch(last - 1 + process as Epoch, Vec::new(), center.bound(0), process));
-    half.runtime.pass(last, false).expect("the workers live");
+    half.runtime.pass(last, Says::default()).expect("the workers live");
     last
 }
 
@@ -148,13 +148,13 @@ fn send(half: &Half, batches: Vec<Batch<Event>>, last: Epoch) {
     for batch in batches {
         half.runtime.send(batch);
     }
-    half.runtime.pass(last, false).expect("the workers live");
+    half.runtime.pass(last, Says::default()).expect("the workers live");
 }
 
 /// Event time ends.
 fn closing(half: &Half, last: Epoch, process: usize) {
     half.runtime.send(batch(last + 1 + process as Epoch, Vec::new(), FOREVER, process));
-    half.runtime.pass(last + 2, false).expect("the workers live");
+    half.runtime.pass(last + 2, Says::default()).expect("the workers live");
 }
 
 fn level(half: &Half, last: Epoch) {

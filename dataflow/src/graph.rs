@@ -19,6 +19,7 @@ use crate::events::Events;
 use crate::keep::Keeper;
 use crate::prompt::{Closing, Fed};
 use crate::pulse::Pulse;
+use crate::refusals::Journals;
 use crate::rows::{Deliver, Reader, gather};
 use crate::signal::Signal;
 use crate::table::{Change, Table};
@@ -34,6 +35,8 @@ pub struct Graph<'s, E: Datum> {
     listeners: Vec<Listener>,
     /// Where the watermark stands before the first epoch.
     start: EventTime,
+    /// The journals of a cluster, and how many workers each of its processes has.
+    pub(crate) cluster: Option<(Journals, usize)>,
 }
 
 /// Told of each closed epoch.
@@ -73,6 +76,7 @@ impl<'s, E: Datum> Graph<'s, E> {
             open_from: Vec::new(),
             listeners: Vec::new(),
             start,
+            cluster: None,
         };
         graph.follow();
         graph
@@ -205,11 +209,11 @@ impl<'s, E: Datum> Graph<'s, E> {
         });
     }
 
-    /// Tells `heard` of every epoch that any process sends, on every worker and before the epoch is closed.
+    /// Tells `heard` of every pulse that any process sends, on every worker and before the epoch is closed.
     pub(crate) fn hear(
         &mut self,
         pulses: StreamVec<'s, Epoch, Pulse>,
-        mut heard: impl FnMut(Epoch) + 'static,
+        mut heard: impl FnMut(Pulse) + 'static,
     ) {
         let mut builder = OperatorBuilder::new("Epochs".to_owned(), pulses.scope());
         let mut input = builder.new_input(pulses, Pipeline);
@@ -217,7 +221,7 @@ impl<'s, E: Datum> Graph<'s, E> {
         let open = self.open_from(&closing, &mut builder);
         builder.build(move |_| {
             move |frontiers: &[MutableAntichain<Epoch>]| {
-                input.for_each(|_, data| data.drain(..).for_each(|pulse| heard(pulse.epoch)));
+                input.for_each(|_, data| data.drain(..).for_each(&mut heard));
                 open.set(closing.first_open(frontiers));
             }
         });

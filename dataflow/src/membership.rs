@@ -12,6 +12,8 @@ use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
 
 pub use timely::communication::allocator::zero_copy::stream::Stream as Link;
 
+use crate::pulse::Word;
+use crate::refusals::Journals;
 use crate::time::Epoch;
 use crate::worker::Peers;
 
@@ -26,6 +28,9 @@ pub struct Membership<L> {
     /// Told of each epoch that some process has sent (this one included), on a worker's thread: it must not block.
     /// The epoch is closed only when this process has passed it too.
     pub heard: Arc<dyn Fn(Epoch) + Send + Sync>,
+    /// Told, in the same way, of each word of any process (this one included). A word may be lost, or come again.
+    pub told: Arc<dyn Fn(Word) + Send + Sync>,
+    pub journals: Journals,
 }
 
 impl<L: Link + 'static> Membership<L> {
@@ -34,7 +39,7 @@ impl<L: Link + 'static> Membership<L> {
         self,
         workers: usize,
     ) -> io::Result<(Vec<AllocatorBuilder>, Box<dyn Any + Send>, Peers)> {
-        let Membership { process, links, started_after, heard } = self;
+        let Membership { process, links, started_after, heard, told, journals } = self;
         assert!(links.get(process).is_some_and(Option::is_none), "no process connects to itself");
         let hooks = Hooks::default();
         let threads =
@@ -42,6 +47,7 @@ impl<L: Link + 'static> Membership<L> {
         let (builders, guard) =
             initialize_networking_from_sockets(threads, links, process, workers, hooks)?;
         let builders = builders.into_iter().map(AllocatorBuilder::Tcp).collect();
-        Ok((builders, Box::new(guard), Peers { started_after, heard }))
+        let peers = Peers { started_after, heard, told, journals, workers };
+        Ok((builders, Box::new(guard), peers))
     }
 }

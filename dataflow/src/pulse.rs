@@ -1,5 +1,5 @@
 //! What the processes of a cluster tell each other through the graph itself: which epochs they feed, and as of which
-//! one everybody keeps what its operators hold.
+//! one everybody keeps what its operators hold; and whatever else all have to know.
 //!
 //! Pulses go to every worker, and everything else in the graph lies behind them: no operator anywhere goes beyond a
 //! pulse's epoch before every worker has heard the pulse. So "keep as of this epoch" reaches each worker in time,
@@ -18,8 +18,25 @@ use crate::time::Epoch;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Pulse {
     pub(crate) epoch: Epoch,
-    /// Every worker is to keep what its operators hold as of it.
-    pub(crate) keep: bool,
+    pub(crate) says: Says,
+}
+
+/// What a process tells all others with an epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Says {
+    /// Every worker is to keep what its operators hold as of the epoch.
+    pub keep: bool,
+    /// What the graph only carries.
+    pub word: Option<Word>,
+}
+
+/// What processes agree on about the bases that their journals are folded into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Word {
+    /// Everybody is to fold its journal as of `epoch`.
+    Fold { epoch: Epoch },
+    /// `process` has folded its journal as of `epoch`, durably.
+    Folded { process: usize, epoch: Epoch },
 }
 
 /// Takes pulses to every worker, and tells `told` of each one there.

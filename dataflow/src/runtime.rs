@@ -16,6 +16,7 @@ use crate::Datum;
 use crate::graph::Graph;
 use crate::keep::{Keeper, Kept, Part, Unfit};
 use crate::membership::{Link, Membership};
+use crate::pulse::Says;
 use crate::signal::Signal;
 use crate::time::Epoch;
 use crate::view::{Commit, Stamps};
@@ -52,12 +53,17 @@ pub struct Batch<E> {
 
 /// What a worker is handed.
 pub(crate) enum Order<E> {
-    /// With `keep`, everybody in the cluster keeps what operators hold as of it.
-    Epoch { batch: Batch<E>, keep: bool },
+    Epoch {
+        batch: Batch<E>,
+        says: Says,
+    },
     /// Give what the operators keep as of the last epoch handed over.
     Keep(Sender<(usize, Vec<Part>)>),
     /// Every epoch up to this one has been handed over, or will never be.
-    Until { until: Epoch, keep: bool },
+    Until {
+        until: Epoch,
+        says: Says,
+    },
 }
 
 struct Feed<E> {
@@ -302,12 +308,12 @@ impl<E: Datum> Runtime<E> {
 
     /// As [`Runtime::send`], for a process of a cluster, whose workers may go with another process.
     pub fn try_send(&self, batch: Batch<E>) -> Result<(), Gone> {
-        self.try_send_kept(batch, false)
+        self.try_send_saying(batch, Says::default())
     }
 
-    /// As [`Runtime::try_send`]; with `keep`, every process of the cluster keeps what its operators hold as of this
-    /// epoch, and has it from [`Runtime::kept`]. Nothing waits for it.
-    pub fn try_send_kept(&self, batch: Batch<E>, keep: bool) -> Result<(), Gone> {
+    /// As [`Runtime::try_send`], with something for all processes of the cluster. With `keep` each keeps what its
+    /// operators hold as of this epoch, and has it from [`Runtime::kept`]. Nothing waits for it.
+    pub fn try_send_saying(&self, batch: Batch<E>, says: Says) -> Result<(), Gone> {
         let share = batch.events.len().div_ceil(self.feeds.len());
         let mut rest = batch.events;
         let mut signals = batch.signals;
@@ -324,7 +330,7 @@ impl<E: Datum> Runtime<E> {
                 signals: std::mem::take(&mut signals),
                 stamps: Arc::clone(&batch.stamps),
             };
-            feed.tell(Order::Epoch { batch: part, keep })?;
+            feed.tell(Order::Epoch { batch: part, says })?;
         }
         Ok(())
     }
@@ -340,10 +346,10 @@ impl<E: Datum> Runtime<E> {
         Keeping { epoch, parts, workers: vec![None; self.feeds.len()] }
     }
 
-    /// Says that no epoch up to `until` will be sent any more, so that other processes need not wait for this one. With
-    /// `keep`, as [`Runtime::try_send_kept`] as of `until`.
-    pub fn pass(&self, until: Epoch, keep: bool) -> Result<(), Gone> {
-        self.feeds.iter().try_for_each(|feed| feed.tell(Order::Until { until, keep }))
+    /// Says that no epoch up to `until` will be sent any more, so that other processes need not wait for this one; `says`
+    /// is said as of `until`, as by [`Runtime::try_send_saying`].
+    pub fn pass(&self, until: Epoch, says: Says) -> Result<(), Gone> {
+        self.feeds.iter().try_for_each(|feed| feed.tell(Order::Until { until, says }))
     }
 
     /// What the workers of this process have kept at the word of a process of the cluster, once all of them have.

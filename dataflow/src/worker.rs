@@ -14,7 +14,8 @@ use crate::Datum;
 use crate::graph::{Graph, Outlet};
 use crate::keep::{Keeper, Part, Unfit};
 use crate::prompt::Fed;
-use crate::pulse::{self, Pulse};
+use crate::pulse::{self, Pulse, Says, Word};
+use crate::refusals::Journals;
 use crate::runtime::{Batch, Leave, Order};
 use crate::signal::Signal;
 use crate::table::Change;
@@ -45,6 +46,10 @@ pub(crate) struct Peers {
     /// Epochs up to here were journaled before the cluster started.
     pub(crate) started_after: Epoch,
     pub(crate) heard: Arc<dyn Fn(Epoch) + Send + Sync>,
+    pub(crate) told: Arc<dyn Fn(Word) + Send + Sync>,
+    pub(crate) journals: Journals,
+    /// How many each process has.
+    pub(crate) workers: usize,
 }
 
 /// How long a worker rests when nothing is under way, and how long when another worker may owe it progress: they wake
@@ -99,7 +104,7 @@ impl<E: Datum> Life<E> {
             let pulses = pulses.as_mut().map(|pulses| {
                 let (keeper, together) = (keeper.clone(), together.clone());
                 let pulses = pulse::everywhere(pulses.to_stream(scope), move |pulse| {
-                    if pulse.keep {
+                    if pulse.says.keep {
                         keeper.ask(pulse.epoch);
                         together.set(Some(pulse.epoch));
                     }
@@ -110,13 +115,16 @@ impl<E: Datum> Life<E> {
             });
             let mut graph = Graph::new(rows, marks, &keeper, fed.clone());
             if let (Some(pulses), Some(peers)) = (pulses, &peers) {
-                let (announced, heard) = (announced.clone(), peers.heard.clone());
-                graph.hear(pulses, move |epoch| {
+                graph.cluster = Some((peers.journals.clone(), peers.workers));
+                let announced = announced.clone();
+                let (heard, told) = (peers.heard.clone(), peers.told.clone());
+                graph.hear(pulses, move |Pulse { epoch, says }| {
                     if owner {
                         announced.borrow_mut().insert(epoch);
                     }
                     if speaks {
                         heard(epoch);
+                        says.word.into_iter().for_each(&*told);
                     }
                 });
             }
@@ -176,11 +184,11 @@ impl<E: Datum> Life<E> {
             }
             while !ended && self.hands.open.len() < self.in_flight {
                 match self.epochs.try_recv() {
-                    Ok(Order::Epoch { batch, keep }) => {
+                    Ok(Order::Epoch { batch, says }) => {
                         looked = 0;
-                        self.take(batch, keep, &mut rows);
+                        self.take(batch, says, &mut rows);
                     }
-                    Ok(Order::Until { until, keep }) => self.pass(until, keep),
+                    Ok(Order::Until { until, says }) => self.pass(until, says),
                     Ok(Order::Keep(to)) => {
                         self.keeper.ask(self.at);
                         self.keeping = Some((self.at, to));
@@ -227,7 +235,7 @@ impl<E: Datum> Life<E> {
         }
     }
 
-    fn take(&mut self, batch: Batch<E>, keep: bool, rows: &mut Vec<Change<E>>) {
+    fn take(&mut self, batch: Batch<E>, says: Says, rows: &mut Vec<Change<E>>) {
         let epoch = batch.epoch;
         assert!(epoch > Epoch::MIN, "the first epoch is that of constants: feed later ones");
         assert!(*self.events.time() <= epoch, "epochs are fed in increasing order");
@@ -239,20 +247,20 @@ impl<E: Datum> Life<E> {
             self.signals.send(signal);
         }
         if let (Some(pulses), true) = (&mut self.pulses, self.speaks) {
-            pulses.send(Pulse { epoch, keep });
+            pulses.send(Pulse { epoch, says });
         }
         self.advance(epoch + 1);
         self.at = epoch;
         self.hands.open.push_back((epoch, batch.stamps));
     }
 
-    /// Goes beyond `until`; with `keep` everybody keeps as of it.
-    fn pass(&mut self, until: Epoch, keep: bool) {
-        if let (true, Some(pulses)) = (keep && self.speaks, &mut self.pulses)
+    /// Goes beyond `until`, telling the others about it where there is something to say.
+    fn pass(&mut self, until: Epoch, says: Says) {
+        if let (true, Some(pulses)) = (says != Says::default() && self.speaks, &mut self.pulses)
             && *pulses.time() <= until
         {
             pulses.advance_to(until);
-            pulses.send(Pulse { epoch: until, keep });
+            pulses.send(Pulse { epoch: until, says });
         }
         self.advance(until.saturating_add(1));
     }

@@ -60,6 +60,8 @@ mod rerun;
 mod rounds;
 mod script;
 mod torture;
+#[path = "../../src/trim.rs"]
+mod trim;
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -117,6 +117,14 @@ impl<'s> Inputs<'s> {
         }
     }
 
+    /// Lets each process of a cluster know which events of its journal were turned away.
+    pub(crate) fn keep_refused(&self, graph: &mut Graph<'s, Entry>) {
+        graph.keep_refused(self.refused.clone(), |entry| match entry {
+            Entry::Event(envelope) => Some(envelope.seq),
+            Entry::Rejected(_) | Entry::Receipt(_) => None,
+        });
+    }
+
     fn pick<D: highwater_dataflow::Datum>(
         &self,
         pick: impl Fn(&Envelope) -> Option<D> + 'static,

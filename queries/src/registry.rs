@@ -161,6 +161,7 @@ pub fn build_only(
     wanted: impl Fn(&str) -> bool,
 ) {
     let input = Inputs::new(graph, settings);
+    input.keep_refused(graph);
     let told = told(&input);
     let measured = measured(&input, told.clone(), settings);
     let (intervals, late) = queue_interval::queue_interval(&input, &measured, settings);

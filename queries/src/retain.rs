@@ -101,9 +101,28 @@ impl Base {
         self.progress.advance();
     }
 
+    /// As [`Base::fold`], of one journal of several, where others say what came too late, or a second time: `refused`.
+    pub fn fold_admitted(
+        &mut self,
+        events: impl IntoIterator<Item = Envelope>,
+        signals: &[Signal],
+        refused: impl Fn(u64) -> bool,
+    ) {
+        let events = events.into_iter().filter(|envelope| !refused(envelope.seq));
+        self.events.extend(events.map(|envelope| (envelope.seq, envelope)));
+        for signal in signals {
+            self.progress.apply(*signal);
+        }
+        self.progress.advance();
+    }
+
     /// Forgets what no longer matters to any query with these settings.
     pub fn compact(&mut self, settings: &Settings) {
-        let watermark = self.progress.watermark();
+        self.compact_at(self.progress.watermark(), settings);
+    }
+
+    /// As [`Base::compact`] where the watermark of all journals is `watermark`.
+    pub fn compact_at(&mut self, watermark: EventTime, settings: &Settings) {
         let oldest =
             |envelope: &Envelope| watermark.saturating_sub(reach(kind(&envelope.event), settings));
         let mut last: BTreeMap<(Kind, String), (EventTime, u64)> = BTreeMap::new();

@@ -26,6 +26,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
+use super::begins::Begins;
 use super::link::Link;
 use super::tls::{self, Tls};
 
@@ -64,6 +65,8 @@ pub(super) struct Introduction {
     pub(super) known: Vec<u8>,
     /// The epochs of which it has whole checkpoints.
     pub(super) checkpoints: Vec<Epoch>,
+    /// After which epochs each of its journals can be read, in the order of `journals`.
+    pub(super) begins: Vec<Begins>,
     /// The last epoch it has shown to anybody.
     pub(super) shown: Epoch,
     /// Its clock, as an epoch.

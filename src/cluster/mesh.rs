@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use tracing::{debug, info, warn};
 
 use super::WrongJournals;
+use super::begins::{self, Begins};
 use super::door::{self, Answer};
 use super::handshake::{Failed, Handshake, Introduction, Line, nonce};
 use super::link::Link;
@@ -43,6 +44,8 @@ pub(crate) struct Brings {
     pub(crate) known: BTreeSet<u8>,
     /// The epochs of which it has whole checkpoints.
     pub(crate) checkpoints: Vec<Epoch>,
+    /// After which epochs its journals can be read.
+    pub(crate) begins: Vec<Begins>,
     /// The last epoch it has shown to anybody.
     pub(crate) shown: Epoch,
     pub(crate) url: String,
@@ -58,6 +61,10 @@ pub(crate) struct Joined {
     pub(crate) replay_until: Epoch,
     /// The newest epoch of which everybody has a checkpoint.
     pub(crate) resume: Option<Epoch>,
+    /// Without one: the epoch after which all journals are read.
+    pub(crate) begin: Epoch,
+    /// The epochs of the bases that each process has of its own journal.
+    pub(crate) bases: Vec<BTreeSet<Epoch>>,
     /// Every journal that took part.
     pub(crate) known: BTreeSet<u8>,
     /// Where the views are served.
@@ -115,6 +122,7 @@ fn introduction(cluster: &Cluster, brings: Brings, clock: &dyn Clock) -> Result<
         journals: brings.journals.iter().map(|(number, tip)| (number.0, *tip)).collect(),
         known: brings.known.into_iter().collect(),
         checkpoints: brings.checkpoints,
+        begins: brings.begins,
         shown: brings.shown,
         now: u64::try_from(clock.now_ms()).unwrap_or(0).saturating_mul(1_000),
         url: brings.url,
@@ -189,8 +197,8 @@ impl Room {
             if self.lock().told.insert(theirs.run) {
                 warn!(
                     process = theirs.process,
-                    "a process has another version, other [queries] or another number of processes or workers; \
-                     give all the same"
+                    "a process has another version, other [queries], another journal.retain_days, or another number of \
+                     processes or workers; give all the same"
                 );
             }
             return Err(Failed::Stranger("it has another configuration"));
@@ -329,6 +337,11 @@ impl Room {
             return Ok(Err(error));
         }
         let known = journals(&all)?;
+        let resume = common(all.values().map(|it| &it.checkpoints));
+        let begin = match resume {
+            Some(epoch) => epoch,
+            None => begins::together(&begin(&all))?,
+        };
         let links = links.into_iter().map(|link| link.map(Link::release).transpose());
         let links = links.collect::<std::io::Result<Vec<_>>>()?;
         let tips = all.values().flat_map(|it| it.journals.iter().map(|(_, tip)| *tip));
@@ -355,7 +368,9 @@ impl Room {
             links,
             started_after: replay_until.max(shown),
             replay_until,
-            resume: common(all.values().map(|it| &it.checkpoints)),
+            resume,
+            begin,
+            bases: all.values().map(own_bases).collect(),
             known,
             owner_url: all[&0].url.clone(),
             watch,
@@ -400,6 +415,16 @@ fn common<'a>(mut all: impl Iterator<Item = &'a Vec<Epoch>>) -> Option<Epoch> {
         common.retain(|epoch| those.contains(epoch));
     }
     common.last().copied()
+}
+
+/// After which epochs each journal can be read.
+fn begin(all: &BTreeMap<usize, Introduction>) -> BTreeMap<u8, Begins> {
+    let journals = all.values().flat_map(|it| it.journals.iter().zip(&it.begins));
+    journals.map(|((number, _), begins)| (*number, begins.clone())).collect()
+}
+
+fn own_bases(of: &Introduction) -> BTreeSet<Epoch> {
+    of.begins.first().map(|begins| begins.bases.clone()).unwrap_or_default()
 }
 
 /// Whom we have met, in 32 bytes.
@@ -451,6 +476,7 @@ pub(crate) fn check_single(
         journals: brought.iter().map(|number| (number.0, 0)).collect(),
         known: known.iter().copied().collect(),
         checkpoints: Vec::new(),
+        begins: Vec::new(),
         shown: 0,
         now: 0,
         url: String::new(),

@@ -9,6 +9,7 @@
 //! | `tls`, `sealed` | certificates, and a connection encrypted with them |
 //! | `handshake` | two processes prove that they know the secret, and introduce themselves |
 //! | `door` | the port: strangers are turned away, peers let in |
+//! | `begins`, `bases` | from where journals are read whose beginnings are gone, and who has which base |
 //! | `mesh` | everyone meets everyone, and all agree where to start |
 //! | `watch` | a peer that falls silent is noticed |
 //! | `redirect` | reads are sent to the process that has the views |
@@ -16,6 +17,8 @@
 //!
 //! Design: `docs/decisions/0010-cluster.md`.
 
+mod bases;
+mod begins;
 mod door;
 mod handshake;
 mod link;
@@ -31,6 +34,8 @@ mod watch;
 
 use std::fmt;
 
+pub(crate) use bases::Bases;
+pub(crate) use begins::{Begins, together};
 pub(crate) use member::Member;
 pub(crate) use mesh::{Brings, Joined, check_single, hex, join};
 pub(crate) use number::Number;

@@ -5,6 +5,7 @@
 
 use highwater_dataflow::{PartitionId, Signal};
 use highwater_ingest::journal::Committed;
+use highwater_queries::Entry;
 
 const SEQ_BITS: u32 = 48;
 const PARTITION_BITS: u32 = 24;
@@ -56,7 +57,22 @@ impl Number {
             receipt.seq = self.seq(receipt.seq);
             self.name(&mut receipt.partition);
         }
-        for signal in &mut committed.signals {
+        self.apply_to_signals(&mut committed.signals);
+    }
+
+    /// What a base of this journal holds in the numbers of the cluster.
+    pub(crate) fn apply_to(self, entries: &mut [Entry], signals: &mut [Signal]) {
+        for entry in entries {
+            match entry {
+                Entry::Event(envelope) => envelope.seq = self.seq(envelope.seq),
+                Entry::Rejected(_) | Entry::Receipt(_) => unreachable!("a base has events alone"),
+            }
+        }
+        self.apply_to_signals(signals);
+    }
+
+    fn apply_to_signals(self, signals: &mut [Signal]) {
+        for signal in signals {
             match signal {
                 Signal::Bound { partition, .. } | Signal::Idle { partition } => {
                     *partition = self.partition(*partition);

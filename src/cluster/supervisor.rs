@@ -85,15 +85,15 @@ async fn keep(clock: &dyn Clock) -> Result<()> {
                 break status;
             }
         };
-        match status.code() {
-            Some(0) => return Ok(()),
-            // The others ended before it: that is how a cluster stops.
-            Some(code) if asked && code == i32::from(LOST) => return Ok(()),
-            Some(code) if asked || code == 2 => return Err(Ended(code as u8).into()),
-            // It was asked before it could listen: nothing was begun.
-            None if asked && status.signal() == Some(Signal::TERM.as_raw()) => return Ok(()),
-            None if asked => return Err(Ended(1).into()),
-            _ => {}
+        match verdict(status, asked) {
+            Verdict::Done => {
+                if status.signal() == Some(Signal::KILL.as_raw()) {
+                    warn!("the service was killed before it could end; the journal has everything");
+                }
+                return Ok(());
+            }
+            Verdict::Ended(code) => return Err(Ended(code).into()),
+            Verdict::Again => {}
         }
         if clock.instant().saturating_duration_since(began) >= LASTED {
             again = AGAIN_FIRST;
@@ -108,6 +108,33 @@ async fn keep(clock: &dyn Clock) -> Result<()> {
         let longest =
             if status.code() == Some(LOST.into()) { AGAIN_FIRST * 8 } else { AGAIN_LONGEST };
         again = longest.min(again * 2);
+    }
+}
+
+/// What the end of the service means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It has ended in order.
+    Done,
+    /// It has ended with this code, and starting it again would not mend that, or is not wanted.
+    Ended(u8),
+    Again,
+}
+
+/// `asked`: we were asked to end, and have asked the service.
+fn verdict(status: ExitStatus, asked: bool) -> Verdict {
+    match status.code() {
+        Some(0) => Verdict::Done,
+        // The others ended before it: that is how a cluster stops.
+        Some(code) if asked && code == i32::from(LOST) => Verdict::Done,
+        Some(code) if asked || code == 2 => Verdict::Ended(code as u8),
+        None if asked => match status.signal().and_then(Signal::from_named_raw) {
+            // It was asked before it could listen: nothing was begun. Or somebody else has killed it, perhaps before we
+            // were asked, and then we would have had no service to ask.
+            Some(Signal::TERM | Signal::KILL) => Verdict::Done,
+            _ => Verdict::Ended(1),
+        },
+        _ => Verdict::Again,
     }
 }
 
@@ -138,6 +165,40 @@ impl Child {
         let _ = set_parent_process_death_signal(Some(Signal::KILL));
         if getppid().map(Pid::as_raw_nonzero).map(i32::from) != Some(supervisor) {
             std::process::exit(i32::from(LOST));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exited(code: i32) -> ExitStatus {
+        ExitStatus::from_raw(code << 8)
+    }
+
+    fn killed(by: Signal) -> ExitStatus {
+        ExitStatus::from_raw(by.as_raw())
+    }
+
+    #[test]
+    fn what_ends_unasked_is_started_again_unless_that_cannot_help() {
+        let lost = exited(LOST.into());
+        for status in [exited(1), lost, killed(Signal::KILL), killed(Signal::TERM)] {
+            assert_eq!(verdict(status, false), Verdict::Again, "{status}");
+        }
+        assert_eq!(verdict(exited(0), false), Verdict::Done, "it was asked by somebody else");
+        assert_eq!(verdict(exited(2), false), Verdict::Ended(2), "its configuration is wrong");
+    }
+
+    /// Whoever is asked to end while it starts, or while the others already end, has ended in order.
+    #[test]
+    fn what_was_asked_to_end_is_not_started_again_however_it_ends() {
+        for status in [exited(0), exited(LOST.into()), killed(Signal::TERM), killed(Signal::KILL)] {
+            assert_eq!(verdict(status, true), Verdict::Done, "{status}");
+        }
+        for (status, code) in [(exited(1), 1), (exited(130), 130), (killed(Signal::ABORT), 1)] {
+            assert_eq!(verdict(status, true), Verdict::Ended(code), "{status}");
         }
     }
 }

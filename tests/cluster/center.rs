@@ -54,7 +54,7 @@ impl Cluster {
         self.nodes.iter().for_each(Node::ask_to_stop);
         for node in &mut self.nodes {
             let status = node.stopped();
-            assert!(status.success(), "{status}");
+            assert!(status.success(), "{status}; it said:\n{}", node.transcript());
         }
     }
 

@@ -15,6 +15,7 @@ fn seeds() -> Vec<u64> {
 #[test]
 fn whatever_happens_to_processes_and_network_the_views_are_those_of_one() {
     for seed in seeds() {
+        eprintln!("seed {seed}");
         let dir = tempfile::tempdir().unwrap();
         let mut random = Random::new(seed);
         let processes = if seed % 3 == 2 { 4 } else { 2 };

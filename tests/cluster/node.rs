@@ -165,6 +165,16 @@ impl Node {
         self.process.take().unwrap().wait().unwrap()
     }
 
+    /// Everything it has said since it was started, once it has ended.
+    pub(crate) fn transcript(&self) -> String {
+        let ended = self.said.changed.wait_timeout_while(
+            self.said.lines.lock().unwrap(),
+            REQUEST,
+            |(_, ended)| !*ended,
+        );
+        ended.unwrap().0.0.join("\n")
+    }
+
     /// One request; its status and body.
     pub(crate) fn ask(&self, head: &str, body: &str) -> std::io::Result<(u16, String)> {
         let mut stream = TcpStream::connect_timeout(&self.http, REQUEST)?;

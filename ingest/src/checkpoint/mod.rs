@@ -111,6 +111,24 @@ impl Checkpoints {
     ///
     /// On any error the older ones are as they were.
     pub fn write(&self, about: &About, kept: &Kept) -> Result<u64, CheckpointError> {
+        let bytes = self.put(about, kept)?;
+        if let Some(last) = self.list()?.get(KEPT - 1) {
+            self.drop_before(last.epoch)?;
+        }
+        info!(epoch = about.epoch, record = about.seq, bytes, "checkpoint written");
+        Ok(bytes)
+    }
+
+    /// Drops those of epochs before `epoch`.
+    pub fn drop_before(&self, epoch: Epoch) -> Result<(), CheckpointError> {
+        for old in self.list()?.into_iter().filter(|found| found.epoch < epoch) {
+            fs::remove_file(&old.path).map_err(failing("remove", &old.path))?;
+        }
+        Ok(())
+    }
+
+    /// Writes one, durable when this returns, beside those there are.
+    pub fn put(&self, about: &About, kept: &Kept) -> Result<u64, CheckpointError> {
         let path = self.dir.join(format!("{PREFIX}{:020}{SUFFIX}", about.epoch));
         let mut draft = path.clone().into_os_string();
         draft.push(DRAFT);
@@ -132,12 +150,7 @@ impl Checkpoints {
             // Best effort: the next start removes it too.
             let _ = fs::remove_file(&draft);
         }
-        let bytes = written.map_err(&fail)?;
-        for old in self.list()?.into_iter().skip(KEPT) {
-            fs::remove_file(&old.path).map_err(failing("remove", &old.path))?;
-        }
-        info!(epoch = about.epoch, record = about.seq, bytes, "checkpoint written");
-        Ok(bytes)
+        written.map_err(&fail)
     }
 
     fn reach(&self, step: Step) -> io::Result<()> {
