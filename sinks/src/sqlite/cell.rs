@@ -18,8 +18,7 @@ impl Key {
 
 impl Ord for Key {
     fn cmp(&self, other: &Self) -> Ordering {
-        let cells = self.0.iter().zip(&other.0).map(|(a, b)| compare(a, b));
-        cells.fold(Ordering::Equal, Ordering::then).then(self.0.len().cmp(&other.0.len()))
+        compare_cells(&self.0, &other.0).then(self.0.len().cmp(&other.0.len()))
     }
 }
 impl PartialOrd for Key {
@@ -33,6 +32,17 @@ impl PartialEq for Key {
     }
 }
 impl Eq for Key {}
+
+/// The order of two rows' keys.
+pub(crate) fn compare_keys(view: &View, a: &Row, b: &Row) -> Ordering {
+    compare_cells(&a[..view.key], &b[..view.key])
+}
+
+/// The order of the first cells that differ.
+fn compare_cells(a: &[Value], b: &[Value]) -> Ordering {
+    let mut orders = a.iter().zip(b).map(|(a, b)| compare(a, b));
+    orders.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+}
 
 /// A column holds one kind, so only null meets another kind here.
 fn compare(a: &Value, b: &Value) -> Ordering {
@@ -53,6 +63,12 @@ fn compare(a: &Value, b: &Value) -> Ordering {
 /// The row as the table will hold it, so that what is compared later is what was written: a real column holds
 /// reals, and neither NaN (SQLite stores null) nor a negative zero (SQLite drops the sign).
 pub(crate) fn normal(view: &View, mut row: Row) -> Row {
+    normalise(view, &mut row);
+    row
+}
+
+/// Makes the row [`normal`].
+pub(crate) fn normalise(view: &View, row: &mut Row) {
     assert_eq!(row.len(), view.columns.len(), "a row of view {} has all its columns", view.name);
     for (value, column) in row.iter_mut().zip(view.columns) {
         match (column.kind, &*value) {
@@ -62,7 +78,6 @@ pub(crate) fn normal(view: &View, mut row: Row) -> Row {
             _ => {}
         }
     }
-    row
 }
 
 /// A cell on its way into a statement.

@@ -114,18 +114,16 @@ impl Store {
         beside: impl FnOnce(&Connection) -> Result<(), SinkError>,
     ) -> Result<(), SinkError> {
         let tx = self.begin()?;
-        for (view, nets) in batch.views() {
+        for (view, nets) in batch.nets() {
             let table = self.table(view);
             let mut delete = tx.prepare_cached(&table.delete)?;
-            let gone = nets.iter().filter(|(_, net)| net.before.is_some() && net.after.is_none());
-            for (key, _) in gone {
-                delete.execute(params_from_iter(key.0.iter().map(Bound)))?;
+            let gone = nets.iter().filter(|net| net.after.is_none()).filter_map(|net| net.before);
+            for row in gone {
+                delete.execute(params_from_iter(row[..view.key].iter().map(Bound)))?;
             }
             let mut upsert = tx.prepare_cached(&table.upsert)?;
-            for net in nets.values().filter(|net| net.before != net.after) {
-                if let Some(row) = &net.after {
-                    upsert.execute(params_from_iter(row.iter().map(Bound)))?;
-                }
+            for row in nets.iter().filter(|net| net.is_news()).filter_map(|net| net.after) {
+                upsert.execute(params_from_iter(row.iter().map(Bound)))?;
             }
         }
         beside(&tx)?;
