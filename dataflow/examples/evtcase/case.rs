@@ -1,4 +1,7 @@
-//! The case format: configuration and steps, read from JSON. What is not understood is an error, never a guess.
+//! The case format: configuration and steps, read from JSON.
+//!
+//! A field that is not known changes nothing and is named in the answer; a value that is not understood is an error,
+//! never a guess.
 
 use highwater_dataflow::window::{
     Accumulation, Behavior, FixedWindows, GlobalWindow, Sessions, SlidingWindows,
@@ -58,15 +61,23 @@ pub(crate) fn write_number(number: i128) -> Value {
 pub(crate) fn instant(value: &Value) -> Result<EventTime, String> {
     match value {
         Value::Number(number) => {
-            number.as_i64().ok_or_else(|| format!("time {number} is not a whole number"))
+            whole(value).ok_or_else(|| format!("time {number} is not a whole number"))
         }
-        Value::String(text) => match text.as_str() {
-            "+inf" | "inf" => Ok(FOREVER),
-            "-inf" => Ok(BEGINNING),
+        Value::String(text) => match text.to_ascii_lowercase().as_str() {
+            "+inf" | "inf" | "+infinity" | "infinity" => Ok(FOREVER),
+            "-inf" | "-infinity" => Ok(BEGINNING),
             other => Err(format!("time {other:?} is neither a number nor +inf")),
         },
         other => Err(format!("time {other} is neither a number nor +inf")),
     }
+}
+
+/// A whole number, also one written as `10.0`.
+fn whole(value: &Value) -> Option<i64> {
+    /// Beyond it not every whole number is a float.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let float = || value.as_f64().filter(|float| float.fract() == 0.0 && float.abs() <= EXACT);
+    value.as_i64().or_else(|| float().map(|float| float as i64))
 }
 
 pub(crate) fn write_instant(at: EventTime) -> Value {
@@ -116,6 +127,8 @@ pub(crate) struct Config {
     pub(crate) closing: Behavior,
     pub(crate) on_time: Behavior,
     pub(crate) combine: Combine,
+    /// Fields that are not known.
+    pub(crate) ignored: Vec<String>,
 }
 
 impl Config {
@@ -132,10 +145,9 @@ impl Config {
             "notes",
         ];
         let fields = config.as_object().ok_or("config is not an object")?;
-        if let Some(unknown) = fields.keys().find(|key| !KNOWN.contains(&key.as_str())) {
-            return Err(format!("config field {unknown:?} is not known"));
-        }
+        let unknown = fields.keys().filter(|field| !KNOWN.contains(&field.as_str()));
         Ok(Config {
+            ignored: unknown.map(|field| format!("config.{field}")).collect(),
             windows: windows(&config["window"])?,
             trigger: match &config["trigger"] {
                 Value::Null => Trigger::Default,
@@ -144,7 +156,7 @@ impl Config {
                 }
                 given => trigger(given)?,
             },
-            accumulation: match text(config, "accumulation", "discarding")? {
+            accumulation: match text(config, "accumulation", "discarding")?.as_str() {
                 "discarding" => Accumulation::Discarding,
                 "accumulating" => Accumulation::Accumulating,
                 "accumulating_retracting" => Accumulation::AccumulatingRetracting,
@@ -157,7 +169,7 @@ impl Config {
                     negative => return Err(format!("allowed_lateness {negative} is negative")),
                 },
             },
-            timestamps: match text(config, "timestamp_combiner", "end_of_window")? {
+            timestamps: match text(config, "timestamp_combiner", "end_of_window")?.as_str() {
                 "end_of_window" => TimestampCombiner::EndOfWindow,
                 "earliest" => TimestampCombiner::Earliest,
                 "latest" => TimestampCombiner::Latest,
@@ -165,7 +177,7 @@ impl Config {
             },
             closing: behavior(config, "closing_behavior", "fire_if_non_empty")?,
             on_time: behavior(config, "on_time_behavior", "fire_always")?,
-            combine: match text(config, "combine", "collect")? {
+            combine: match text(config, "combine", "collect")?.as_str() {
                 "collect" => Combine::Collect,
                 "sum" => Combine::Sum,
                 "count" => Combine::Count,
@@ -175,31 +187,33 @@ impl Config {
     }
 }
 
-fn text<'a>(config: &'a Value, field: &str, default: &'a str) -> Result<&'a str, String> {
+/// A word, in whatever case it is written.
+fn text(config: &Value, field: &str, default: &str) -> Result<String, String> {
     match &config[field] {
-        Value::Null => Ok(default),
-        Value::String(text) => Ok(text),
+        Value::Null => Ok(default.to_owned()),
+        Value::String(text) => Ok(text.to_ascii_lowercase()),
         other => Err(format!("{field} {other} is not a string")),
     }
 }
 
 fn behavior(config: &Value, field: &str, default: &str) -> Result<Behavior, String> {
-    match &config[field] {
-        Value::Null if default == "fire_always" => Ok(Behavior::FireAlways),
-        Value::Null => Ok(Behavior::FireIfNonEmpty),
-        Value::String(text) if text == "fire_always" => Ok(Behavior::FireAlways),
-        Value::String(text) if text == "fire_if_non_empty" => Ok(Behavior::FireIfNonEmpty),
-        other => Err(format!("{field} {other} is not known")),
+    match text(config, field, default)?.as_str() {
+        "fire_always" => Ok(Behavior::FireAlways),
+        "fire_if_non_empty" => Ok(Behavior::FireIfNonEmpty),
+        other => Err(format!("{field} {other:?} is not known")),
     }
 }
 
 fn length(value: &Value, field: &str) -> Result<Millis, String> {
-    value[field].as_i64().filter(|&n| n > 0).ok_or(format!("{field} is not a positive number"))
+    whole(&value[field]).filter(|&n| n > 0).ok_or(format!("{field} is not a positive number"))
 }
 
 fn windows(window: &Value) -> Result<Windows, String> {
-    let offset = window["offset"].as_i64().unwrap_or(0);
-    match window["type"].as_str() {
+    let offset = match &window["offset"] {
+        Value::Null => 0,
+        given => whole(given).ok_or(format!("offset {given} is not a whole number"))?,
+    };
+    match name(window).as_deref() {
         Some("fixed") => Ok(Windows::Fixed { size: length(window, "size")?, offset }),
         Some("sliding") => Ok(Windows::Sliding {
             size: length(window, "size")?,
@@ -210,6 +224,11 @@ fn windows(window: &Value) -> Result<Windows, String> {
         Some("global") => Ok(Windows::Global),
         _ => Err(format!("window {window} is not known")),
     }
+}
+
+/// What a window or a trigger is: its type, which one without further fields may also be given by alone.
+fn name(node: &Value) -> Option<String> {
+    node["type"].as_str().or(node.as_str()).map(str::to_ascii_lowercase)
 }
 
 /// Parts a trigger may have.
@@ -234,14 +253,14 @@ fn trigger(node: &Value) -> Result<Trigger, String> {
         let of = node["of"].as_array().filter(|of| !of.is_empty());
         of.ok_or("a composite trigger needs `of`")?.iter().map(trigger).collect()
     };
-    match node["type"].as_str() {
+    match name(node).as_deref() {
         Some("default") => Ok(Trigger::Default),
         Some("after_watermark") => {
             Ok(Trigger::AfterWatermark { early: optional("early")?, late: optional("late")? })
         }
         Some("after_count") => Ok(Trigger::AfterCount(length(node, "n")? as u64)),
         Some("after_processing_time") => Ok(Trigger::AfterProcessingTime {
-            delay: node["delay"].as_i64().filter(|&d| d >= 0).ok_or("delay is not a number")?,
+            delay: whole(&node["delay"]).filter(|&d| d >= 0).ok_or("delay is not a number")?,
         }),
         Some("repeatedly") => Ok(Trigger::Repeatedly(part("of")?)),
         Some("after_any") => Ok(Trigger::AfterAny(parts()?)),

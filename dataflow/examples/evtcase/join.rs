@@ -8,32 +8,28 @@
 //!
 //! A right row with `op` (or `kind`) `delete`, or without a value, ends the version before it; `update_before` says
 //! nothing that the update itself does not; of versions with one time the last that came holds. Rows without a version
-//! are said with `right: null` if the join is outer. A left row behind the watermark is dropped; one that was said is
-//! final, whatever versions come later.
+//! are said with `right: null` if the join is outer. A left row that is behind the watermark already is said when the
+//! watermark moves on, with the version that is known then; one that was said is final, whatever versions come later,
+//! so that its deletion is dropped.
 
 use highwater_dataflow::testing::Bench;
 use highwater_dataflow::window::{Accumulation, Collect, FixedWindows, Panes};
-use highwater_dataflow::{BEGINNING, EventTime, Point, Signal, Table};
+use highwater_dataflow::{BEGINNING, EventTime, FOREVER, Point, Signal, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::case::{Datum, instant, write_instant};
-use super::run::{Outcome, key};
+use super::run::{Outcome, key, list};
 
 /// A row of either side. A right row knows which one it is, and ends its predecessor if it has no value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 enum Row {
-    Left(String, EventTime, Datum),
-    Right(String, EventTime, u64, Option<Datum>),
+    Left(Datum, EventTime, Datum),
+    Right(Datum, EventTime, u64, Option<Datum>),
 }
 
-/// What the join says.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-enum Said {
-    /// Key, time and value of the left row; time and value of the version.
-    Joined(String, EventTime, Datum, Option<(EventTime, Datum)>),
-    Late,
-}
+/// What the join says: key, time and value of the left row; time and value of the version.
+type Said = (Datum, EventTime, Datum, Option<(EventTime, Datum)>);
 
 pub(crate) fn run(case: &Value) -> Result<Outcome, String> {
     let outer = is_outer(&case["config"]);
@@ -41,37 +37,45 @@ pub(crate) fn run(case: &Value) -> Result<Outcome, String> {
     // A side that has not spoken holds the watermark.
     let mut bounds = [BEGINNING, BEGINNING];
     bench.step(Vec::new(), signals(bounds));
-    let mut outcome = Outcome { steps: Vec::new(), dropped: 0 };
+    let mut outcome = Outcome { steps: Vec::new(), dropped: 0, ignored: Vec::new() };
     let mut nth = 0;
+    // Left rows behind the watermark, until it moves on.
+    let mut waiting = Vec::new();
     for step in case["steps"].as_array().ok_or("steps is not a list")? {
         let mut said = Vec::new();
         for (name, given) in step.as_object().ok_or("a step is not an object")? {
+            let before = bounds[0].min(bounds[1]);
             match name.as_str() {
-                "left" => bench.step(rows(given, left)?, Vec::new()),
-                "right" => bench.step(rows(given, |row| right(row, &mut nth))?, Vec::new()),
-                "watermark" | "watermarks" => {
-                    bounds = watermarks(given)?;
-                    bench.step(Vec::new(), signals(bounds))
+                "left" => {
+                    let (late, timely) = rows(given, left)?
+                        .into_iter()
+                        .partition(|(row, _)| matches!(row, Row::Left(_, at, _) if *at < before));
+                    let late: Vec<(Row, isize)> = late;
+                    outcome.dropped += late.iter().filter(|(_, diff)| *diff < 0).count() as isize;
+                    waiting.extend(late.into_iter().filter(|(_, diff)| *diff > 0));
+                    bench.step(timely, Vec::new());
                 }
-                "left_watermark" | "watermark_left" => {
-                    bounds[0] = instant(given)?;
-                    bench.step(Vec::new(), signals(bounds))
+                "right" => {
+                    bench.step(rows(given, |row| right(row, &mut nth))?, Vec::new());
                 }
-                "right_watermark" | "watermark_right" => {
-                    bounds[1] = instant(given)?;
-                    bench.step(Vec::new(), signals(bounds))
-                }
+                "watermark" | "watermarks" => bounds = watermarks(given)?,
+                "left_watermark" | "watermark_left" => bounds[0] = instant(given)?,
+                "right_watermark" | "watermark_right" => bounds[1] = instant(given)?,
                 "clock" => continue,
                 expectation if expectation.starts_with("expect") => continue,
-                other => return Err(format!("step {other:?} is not known")),
-            };
-            for (row, diff) in bench.emitted() {
-                match row {
-                    Said::Joined(key, at, left, right) => {
-                        said.push(show(key, *at, left, right.as_ref(), *diff < 0));
-                    }
-                    Said::Late => outcome.dropped += diff,
+                other => {
+                    outcome.ignored.push(format!("steps.{other}"));
+                    continue;
                 }
+            }
+            if name.contains("watermark") {
+                let moved = bounds[0].min(bounds[1]) > before;
+                let due = if moved { std::mem::take(&mut waiting) } else { Vec::new() };
+                bench.step(due, signals(bounds));
+            }
+            for ((key, at, left, right), diff) in bench.emitted() {
+                let shown = show(key, *at, left, right.as_ref(), *diff < 0);
+                said.extend(std::iter::repeat_n(shown, diff.unsigned_abs()));
             }
         }
         outcome.steps.push(said);
@@ -91,9 +95,10 @@ fn joined(rows: Table<'_, Row>, outer: bool) -> Table<'_, Said> {
         }
         Row::Left(..) => None,
     });
-    // A window of one instant holds rows back until the watermark has passed them, and drops those that come later.
-    let Panes { panes, late } = left
+    // A window of one instant holds rows back until the watermark has passed them, and lets later ones through.
+    let Panes { panes, .. } = left
         .window_into("complete", FixedWindows::of(1))
+        .allowed_lateness(FOREVER)
         .accumulation(Accumulation::Discarding)
         .aggregate(Collect);
     let complete = panes.flat_map(|(key, pane)| {
@@ -105,17 +110,16 @@ fn joined(rows: Table<'_, Row>, outer: bool) -> Table<'_, Said> {
     complete
         .as_of_join("as of", versions, 0, |key, at, left, right| {
             let version = right.and_then(|(_, version)| version.clone());
-            Said::Joined(key.clone(), at, left.clone(), version)
+            (key.clone(), at, left.clone(), version)
         })
-        .filter(move |said| outer || matches!(said, Said::Joined(.., Some(_))))
-        .concat(late.map(|_| Said::Late))
+        .filter(move |(.., version)| outer || version.is_some())
 }
 
+/// Whether the configuration says so, in whatever field: `"join": "left"`, `"left_outer": true`, …
 fn is_outer(config: &Value) -> bool {
-    let named = ["join", "join_type", "type"].iter().filter_map(|field| config[field].as_str());
-    let flagged = ["outer", "left_outer", "is_left_outer", "left_join"];
-    flagged.iter().any(|field| config[field] == true)
-        || named.into_iter().any(|name| name.contains("left") || name.contains("outer"))
+    let says = |word: &str| word.to_ascii_lowercase().contains("left") || word.contains("outer");
+    let mut fields = config.as_object().into_iter().flatten();
+    fields.any(|(name, value)| (says(name) && *value == true) || value.as_str().is_some_and(says))
 }
 
 fn signals(bounds: [EventTime; 2]) -> Vec<Signal> {
@@ -141,11 +145,7 @@ fn rows(
     given: &Value,
     row: impl FnMut(&Value) -> Result<Edit, String>,
 ) -> Result<Vec<(Row, isize)>, String> {
-    let given = match given {
-        Value::Array(rows) => rows.as_slice(),
-        single => std::slice::from_ref(single),
-    };
-    let rows: Result<Vec<Edit>, String> = given.iter().map(row).collect();
+    let rows: Result<Vec<Edit>, String> = list(given).iter().map(row).collect();
     Ok(rows?.into_iter().flatten().collect())
 }
 
@@ -175,7 +175,7 @@ fn right(row: &Value, nth: &mut u64) -> Result<Edit, String> {
 }
 
 fn show(
-    key: &str,
+    key: &Datum,
     at: EventTime,
     left: &Datum,
     right: Option<&(EventTime, Datum)>,
@@ -184,7 +184,7 @@ fn show(
     let (left, right_ts) = (left.write(), right.map(|(at, _)| write_instant(*at)));
     let right = right.map(|(_, value)| value.write());
     json!({
-        "k": key,
+        "k": key.write(),
         "ts": write_instant(at),
         "left_ts": write_instant(at),
         "values": [left, right],

@@ -14,10 +14,12 @@ pub(crate) struct Outcome {
     pub(crate) steps: Vec<Vec<Value>>,
     /// Element-window pairs that no window took.
     pub(crate) dropped: isize,
+    /// Fields of the case that are not known, and so changed nothing.
+    pub(crate) ignored: Vec<String>,
 }
 
 /// A row of the case: key, time and value.
-pub(crate) type Element = (String, (EventTime, Datum));
+pub(crate) type Element = (Datum, (EventTime, Datum));
 
 /// Everything a pane may have to show; the case says which of it.
 type Contents = (Vec<Datum>, i128, i64);
@@ -25,8 +27,8 @@ type Contents = (Vec<Datum>, i128, i64);
 /// What the operator says.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 enum Said {
-    Pane(String, Pane<Contents>),
-    Late(String, LateElement),
+    Pane(Datum, Pane<Contents>),
+    Late(Datum, LateElement),
 }
 
 pub(crate) fn run(case: &Value) -> Result<Outcome, String> {
@@ -37,8 +39,8 @@ pub(crate) fn run(case: &Value) -> Result<Outcome, String> {
     let config = Config::read(&case["config"])?;
     let elementwise = case["elementwise"].as_bool().unwrap_or(false);
     let combine = config.combine;
+    let mut outcome = Outcome { steps: Vec::new(), dropped: 0, ignored: config.ignored.clone() };
     let mut bench = Bench::start(1, move |rows| said(rows, &config));
-    let mut outcome = Outcome { steps: Vec::new(), dropped: 0 };
     let mut clock = 0;
     for step in steps {
         let mut panes = Vec::new();
@@ -50,43 +52,42 @@ pub(crate) fn run(case: &Value) -> Result<Outcome, String> {
                 }
             }
         };
-        let fields = step.as_object().ok_or("a step is not an object")?;
-        let name = fields.keys().next().ok_or("a step is empty")?;
-        let given = &step[name];
-        match name.as_str() {
-            "add" => {
-                let elements = elements(given, combine)?;
-                if elementwise {
-                    for element in elements {
+        for (name, given) in actions(step, &mut outcome.ignored)? {
+            match name {
+                "add" if elementwise => {
+                    for element in elements(given, combine)? {
                         bench.add([element]);
                         note(bench.emitted());
                     }
-                } else {
-                    bench.add(elements);
-                    note(bench.emitted());
+                    continue;
                 }
-            }
-            "remove" => {
-                bench.remove(elements(given, combine)?);
-                note(bench.emitted());
-            }
-            "watermark" => {
-                bench.watermark(instant(given)?);
-                note(bench.emitted());
-            }
-            "clock" => {
-                let to = instant(given)?.clamp(0, EventTime::MAX / 2_000);
-                clock = to.max(clock);
-                bench.clock(clock);
-                note(bench.emitted());
-            }
-            expectation if expectation.starts_with("expect") => {}
-            other => return Err(format!("step {other:?} is not known")),
+                "add" => bench.add(elements(given, combine)?),
+                "remove" => bench.remove(elements(given, combine)?),
+                "watermark" => bench.watermark(instant(given)?),
+                _ => {
+                    let to = instant(given)?.clamp(0, EventTime::MAX / 2_000);
+                    clock = to.max(clock);
+                    bench.clock(clock)
+                }
+            };
+            note(bench.emitted());
         }
         outcome.steps.push(panes);
     }
     bench.finish();
     Ok(outcome)
+}
+
+/// What a step does, in the order in which it does it. Expectations do nothing.
+fn actions<'a>(
+    step: &'a Value,
+    ignored: &mut Vec<String>,
+) -> Result<Vec<(&'static str, &'a Value)>, String> {
+    const KNOWN: [&str; 4] = ["add", "remove", "watermark", "clock"];
+    let fields = step.as_object().ok_or("a step is not an object")?;
+    let mute = |name: &&String| !KNOWN.contains(&name.as_str()) && !name.starts_with("expect");
+    ignored.extend(fields.keys().filter(mute).map(|name| format!("steps.{name}")));
+    Ok(KNOWN.iter().filter_map(|&name| Some((name, fields.get(name)?))).collect())
 }
 
 /// The graph of a case: the operator, its panes and what it would not take.
@@ -104,9 +105,8 @@ fn said<'s>(rows: Table<'s, Element>, config: &Config) -> Table<'s, Said> {
     panes.concat(late.map(|(key, late)| Said::Late(key, late)))
 }
 
-/// The elements of an `add`. Sums are over numbers only.
+/// The elements of an `add`, or its only one. Sums are over numbers only.
 fn elements(given: &Value, combine: Combine) -> Result<Vec<Element>, String> {
-    let given = given.as_array().ok_or("elements are not a list")?;
     let element = |element: &Value| -> Result<Element, String> {
         let value = Datum::read(&element["v"]);
         if combine == Combine::Sum && !matches!(value, Datum::Number(_)) {
@@ -114,18 +114,21 @@ fn elements(given: &Value, combine: Combine) -> Result<Vec<Element>, String> {
         }
         Ok((key(element), (instant(&element["ts"])?, value)))
     };
-    given.iter().map(element).collect()
+    list(given).iter().map(element).collect()
 }
 
-pub(crate) fn key(element: &Value) -> String {
+pub(crate) fn list(given: &Value) -> &[Value] {
+    given.as_array().map_or(std::slice::from_ref(given), Vec::as_slice)
+}
+
+pub(crate) fn key(element: &Value) -> Datum {
     match &element["k"] {
-        Value::Null => "k".to_owned(),
-        Value::String(key) => key.clone(),
-        other => other.to_string(),
+        Value::Null => Datum::Text("k".to_owned()),
+        key => Datum::read(key),
     }
 }
 
-fn show(key: &str, pane: &Pane<Contents>, combine: Combine, retract: bool) -> Value {
+fn show(key: &Datum, pane: &Pane<Contents>, combine: Combine, retract: bool) -> Value {
     let (values, sum, count) = &pane.value;
     let timing = match pane.info.timing {
         Timing::Early => "EARLY",
@@ -133,7 +136,7 @@ fn show(key: &str, pane: &Pane<Contents>, combine: Combine, retract: bool) -> Va
         Timing::Late => "LATE",
     };
     let mut shown = json!({
-        "k": key,
+        "k": key.write(),
         "window": [write_instant(pane.window.start), write_instant(pane.window.end)],
         "ts": write_instant(pane.at),
         "timing": timing,

@@ -12,22 +12,25 @@ pub(crate) fn check(case: &Value, answered: &[Vec<Value>], dropped: isize) -> Ve
     for (nth, (step, panes)) in steps.iter().zip(answered).enumerate() {
         all.extend(panes.iter().cloned());
         since.extend(panes.iter().cloned());
-        let (name, wanted) = step.as_object().unwrap().iter().next().unwrap();
-        let verdict = match name.as_str() {
-            "expect" => unordered(wanted.as_array().unwrap(), &std::mem::take(&mut since)),
-            "expect_ordered" => ordered(wanted.as_array().unwrap(), &std::mem::take(&mut since)),
-            "expect_by_window" => by_window(wanted, &all),
-            "expect_flat" => flat(wanted, &all),
-            "expect_pane_count" => same(wanted, &json!(all.len())),
-            "expect_values_in_order" => same(wanted, &all.iter().map(short).collect()),
-            "expect_final_upsert" => final_upsert(wanted, &all),
-            "expect_dropped" => same(wanted, &json!(dropped)),
-            expectation if expectation.starts_with("expect") => {
-                Err(format!("expectation {expectation} is not known"))
-            }
-            _ => Ok(()),
-        };
-        wrong.extend(verdict.err().map(|why| format!("step {nth}: {why}")));
+        for (name, wanted) in step.as_object().unwrap() {
+            let verdict = match name.as_str() {
+                "expect" => unordered(wanted.as_array().unwrap(), &std::mem::take(&mut since)),
+                "expect_ordered" => {
+                    ordered(wanted.as_array().unwrap(), &std::mem::take(&mut since))
+                }
+                "expect_by_window" => by_window(wanted, &all),
+                "expect_flat" => flat(wanted, &all),
+                "expect_pane_count" => same(wanted, &json!(all.len())),
+                "expect_values_in_order" => same(wanted, &all.iter().map(short).collect()),
+                "expect_final_upsert" => final_upsert(wanted, &all),
+                "expect_dropped" => same(wanted, &json!(dropped)),
+                expectation if expectation.starts_with("expect") => {
+                    Err(format!("expectation {expectation} is not known"))
+                }
+                _ => Ok(()),
+            };
+            wrong.extend(verdict.err().map(|why| format!("step {nth}: {why}")));
+        }
     }
     let expected_exactly =
         steps.iter().any(|s| s.get("expect").is_some() || s.get("expect_ordered").is_some());

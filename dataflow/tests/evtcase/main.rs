@@ -79,6 +79,23 @@ fn the_checker_finds_what_is_wrong() {
 }
 
 #[test]
+fn a_case_may_be_written_loosely() {
+    let config = serde_json::json!({
+        "window": {"type": "fixed", "size": 10.0, "offset": null}, "trigger": "default", "accumulation": "DISCARDING",
+        "allowed_lateness": 5.0, "on_time_behavior": null, "origin": "nowhere",
+    });
+    let case = serde_json::json!({"config": config, "steps": [
+        {"add": {"ts": 1.0, "v": 1.5, "k": 7}, "note": "one element, a key that is a number"}, {"snapshot": true},
+        {"watermark": 10.0, "add": [{"ts": 2, "k": null}], "expect": [{"k": 7, "values": [1.5]}, {"k": "k", "values": [null]}]},
+        {"watermark": 3}, {"clock": -1}, {"add": []}, {"watermark": "Infinity"}, {"watermark": "+inf"},
+    ]});
+    let outcome = run::run(&case).unwrap();
+    assert_eq!(check::check(&case, &outcome.steps, outcome.dropped), Vec::<String>::new());
+    assert_eq!(outcome.steps.len(), 8);
+    assert_eq!(outcome.ignored, ["config.origin", "steps.note", "steps.snapshot"]);
+}
+
+#[test]
 fn a_case_that_is_not_understood_says_so() {
     let unknown = serde_json::json!({
         "config": {"window": {"type": "hopping", "size": 3}}, "steps": []

@@ -431,12 +431,20 @@ pub(crate) fn joins() -> Vec<Value> {
         {"watermark": 20}, {"right": [{"ts": 21, "v": "r", "k": "x"}]}, {"left": [{"ts": 22, "v": "a", "k": "x"}]},
         {"left_watermark": 30}, {"expect": []}, {"right_watermark": 30}, {"expect": [{"left": "a", "right": "r"}]},
         {"left": [{"ts": 29, "v": "b", "k": "x"}, {"ts": 22, "v": "a", "k": "x", "op": "delete"}, {"ts": 33, "v": "c", "k": "y"}]},
-        {"watermark": 35}, {"expect": [{"k": "y", "left": "c", "right": null}]}, {"expect_dropped": 2},
+        {"right": {"ts": 28, "v": "t", "k": "x"}}, {"expect": []}, {"watermarks": [35, 30]}, {"expect": []}, {"watermark": 35},
+        {"expect": [{"k": "x", "ts": 29, "left": "b", "right": "t"}, {"k": "y", "left": "c", "right": null}]}, {"expect_dropped": 1},
         {"right": [{"ts": 32, "v": "s", "k": "y"}, {"ts": 32, "v": "q", "k": "y"}]}, {"expect": []},
         {"left": [{"ts": 36, "v": "d", "k": "y"}, {"ts": 37, "v": "e", "k": "y"}]}, {"left": [{"ts": 37, "v": "e", "k": "y", "op": "delete"}]},
         {"watermark": "+inf"}, {"expect": [{"left": "d", "right": "q", "right_ts": 32}]},
     ]});
-    vec![versions, late]
+    let inner = json!({"id": "join.inner", "kind": "temporal_join", "config": {}, "steps": [
+        {"watermarks": {"left": 5, "right": 5}}, {"right": [{"ts": 6, "v": "r", "k": 1}]},
+        {"left": [{"ts": 2, "v": "early", "k": 1}, {"ts": 8, "v": "twice", "k": 1}, {"ts": 8, "v": "twice", "k": 1}]},
+        {"watermark": 9}, {"expect": [{"k": 1, "left": "twice", "right": "r"}, {"k": 1, "left": "twice", "right": "r"}]},
+        {"left": [{"ts": 3, "v": "early", "k": 1}, {"ts": 7, "v": "late", "k": 1}]}, {"expect": []},
+        {"watermark": 10}, {"expect": [{"ts": 7, "left": "late", "right": "r", "right_ts": 6}]}, {"expect_dropped": 0},
+    ]});
+    vec![versions, late, inner]
 }
 
 fn sessions(more: Value) -> Value {
