@@ -59,15 +59,15 @@ pub(crate) struct Wanted<'a> {
     pub(crate) definition: &'a str,
     /// The views have everything up to here.
     pub(crate) marker: Option<Epoch>,
-    /// What the changelog has, where there is one.
-    pub(crate) changelog: Option<&'a Position>,
+    /// The last epoch that the changelog has, where there is one; 0 when it is empty.
+    pub(crate) changelog: Option<Epoch>,
 }
 
 impl Wanted<'_> {
     fn suits(&self, about: &About) -> bool {
         let told = match self.changelog {
             None => true,
-            Some(position) => about.changelog.is_some_and(|told| position.get() >= Some(told)),
+            Some(last) => about.changelog.is_some_and(|told| last >= told),
         };
         about.definition == self.definition && self.marker >= Some(about.epoch) && told
     }

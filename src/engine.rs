@@ -25,9 +25,9 @@ use highwater_ingest::journal::{
     Disk, JournalError, JournalWriter, Options as JournalOptions, Reader, RealDisk, Verify,
 };
 use highwater_queries::{Entry, Settings, registry};
-use highwater_sinks::changelog::{Changelog, ChangelogConfig};
+use highwater_sinks::changelog::{self, Changelog, ChangelogConfig};
 use highwater_sinks::channel::{Channel, Resolve};
-use highwater_sinks::{Control, Health, Listener, Reached, SinkWriter, Wiring};
+use highwater_sinks::{Control, Health, Known, Listener, Reached, SinkWriter, Wiring};
 use tracing::{info, warn};
 
 use crate::base::{Beginning, Retention};
@@ -116,9 +116,9 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Opens journals and views, meets the other processes, and starts to work off what the journals hold.
+    /// Opens the journals, meets the other processes, opens the views, and starts to work off what the journals hold.
     ///
-    /// In a cluster this waits for all other processes.
+    /// In a cluster this waits for all other processes, and has changed no view until they are there.
     pub(crate) fn start(parts: Parts) -> Result<Engine> {
         let views = views(&parts.only);
         let Parts { belongs, settings, only, clock, latency, .. } = parts;
@@ -127,12 +127,20 @@ impl Engine {
         // How the past is cut has to be the same everywhere.
         let retain_ms = parts.checkpoints.as_ref().map_or(Millis::MAX, |it| it.retain_ms);
         let keeping = parts.checkpoints.filter(|_| mine.is_some());
-        // A damaged database has no marker; it is set aside below.
-        let marker = highwater_sinks::marker(&parts.sinks.path).unwrap_or_default();
+        // Nothing is written before it is known that this process belongs to the others. A damaged database has no
+        // marker; it is set aside below.
+        let known = if belongs.owns_views() {
+            highwater_sinks::known(&parts.sinks.path, &views).unwrap_or_default()
+        } else {
+            Known::default()
+        };
+        let marker = known.marker;
         // Where the views are another process's, that one says how far they are.
         let reach = if belongs.owns_views() { marker } else { Some(Epoch::MAX) };
         let mine = mine.unwrap_or_default();
-        let mut wanted = Wanted { definition: &mine, marker: reach, changelog: None };
+        let changelog = parts.changelog.as_ref().filter(|_| belongs.owns_views());
+        let told = changelog.map(|it| changelog::last_epoch(&it.path).ok().flatten().unwrap_or(0));
+        let wanted = Wanted { definition: &mine, marker: reach, changelog: told };
         let first = match &keeping {
             Some(keeping) => checkpoints::oldest(&keeping.dir, &wanted)?,
             None => None,
@@ -148,10 +156,21 @@ impl Engine {
         wiring.reached = parts.reached;
         wiring.definition = Some(definition.clone());
         wiring.resolve = resolve(opened.iter().map(|it| (it.number, &it.dir)))?;
-        let mut changelog = None;
-        if let Some(config) = parts.changelog.as_ref().filter(|_| belongs.owns_views()) {
+        let store = keeping.as_ref().map(|it| Checkpoints::open_on(&it.dir, disk()));
+        let store = store.transpose()?;
+        let usable = match &store {
+            Some(store) if !belongs.is_alone() && first.is_some() => {
+                let views = belongs.owns_views().then_some(&known);
+                rounds::usable(store, &wanted, views, &definition, &parts.journal_dir)?
+            }
+            _ => Vec::new(),
+        };
+        let same = format!("{definition} {retain_ms}");
+        let joined = belongs.meet(&opened, &same, marker.unwrap_or(0), usable, &clock)?;
+        let mut position = None;
+        if let Some(config) = changelog {
             let log = Changelog::open(config).context("cannot open the changelog")?;
-            changelog = Some(log.position());
+            position = Some(log.position());
             wiring.listeners.push(Box::new(log));
         }
         let stored = if belongs.owns_views() {
@@ -161,17 +180,9 @@ impl Engine {
         } else {
             None
         };
-        let store = keeping.as_ref().map(|it| Checkpoints::open_on(&it.dir, disk()));
-        let store = store.transpose()?;
-        wanted.changelog = changelog.as_ref();
-        let usable = match &store {
-            Some(store) if !belongs.is_alone() && first.is_some() => {
-                rounds::usable(store, &wanted, stored.as_ref(), &definition, &parts.journal_dir)?
-            }
-            _ => Vec::new(),
-        };
-        let same = format!("{definition} {retain_ms}");
-        let joined = belongs.meet(&opened, &same, marker.unwrap_or(0), usable, &clock)?;
+        if let (Some(stored), Some(Joined { resume: Some(epoch), .. })) = (&stored, &joined) {
+            rounds::still(stored, *epoch, &definition)?;
+        }
         let tip = opened[0].journal.recovery().tip;
         let records: u64 = opened.iter().map(|it| it.journal.recovery().tip.seq).sum();
         let last = opened.iter().map(|it| it.journal.recovery().tip.epoch).max();
@@ -327,7 +338,7 @@ impl Engine {
                 definition: mine,
                 journal_dir: parts.journal_dir,
                 control: control.clone(),
-                changelog,
+                changelog: position,
                 retention,
             });
             let (every, to) = (keeping.every, writer.sender());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use highwater_dataflow::{BEGINNING, Clock, EventTime, FOREVER};
 use highwater_ingest::http::HttpCounters;
 use highwater_ingest::journal::{JournalWriter, PartitionStatus};
-use highwater_sinks::wallboard::{Metric, MetricsFn, Status, StatusFn};
+use highwater_sinks::wallboard::{Metric, Status};
 use highwater_sinks::{Control, Health};
 
 use crate::feed::Fed;
@@ -24,16 +24,6 @@ pub(crate) struct Gauges {
 }
 
 impl Gauges {
-    pub(crate) fn status_fn(gauges: &Arc<Gauges>) -> StatusFn {
-        let gauges = gauges.clone();
-        Arc::new(move || gauges.status())
-    }
-
-    pub(crate) fn metrics_fn(gauges: &Arc<Gauges>) -> MetricsFn {
-        let gauges = gauges.clone();
-        Arc::new(move || gauges.metrics())
-    }
-
     /// Every partition the journal knows, and the watermark that the views have come to.
     pub(crate) fn progress(&self) -> (Vec<PartitionStatus>, EventTime) {
         let watermark = self.sink().watermark_ms.unwrap_or(BEGINNING);
@@ -53,7 +43,7 @@ impl Gauges {
         self.control.as_ref().map_or(none, Control::status)
     }
 
-    fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> Status {
         let (journal, sink) = (self.writer.status(), self.sink());
         let epoch = sink.epoch.unwrap_or(0);
         let known = |at: &i64| *at != BEGINNING && *at != FOREVER;
@@ -92,7 +82,7 @@ impl Gauges {
         }
     }
 
-    fn metrics(&self) -> Vec<Metric> {
+    pub(crate) fn metrics(&self) -> Vec<Metric> {
         let (journal, sink) = (self.writer.status(), self.sink());
         let mut samples = vec![
             Metric::counter(

@@ -19,6 +19,7 @@ mod read;
 mod rerun;
 mod rounds;
 mod service;
+mod site;
 mod sources;
 mod stop;
 mod trim;

@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use highwater_dataflow::{Clock, Datum, Epoch, Kept, Runtime, Says};
 use highwater_ingest::checkpoint::{About, Checkpoint, Checkpoints};
 use highwater_ingest::journal;
-use highwater_sinks::OpenViews;
+use highwater_sinks::{Known, OpenViews};
 use tracing::warn;
 
 use crate::checkpoints::{self, Wanted};
@@ -83,16 +83,16 @@ impl Rounds {
 pub(crate) fn usable(
     store: &Checkpoints,
     wanted: &Wanted<'_>,
-    views: Option<&OpenViews>,
+    views: Option<&Known>,
     definition: &str,
     dir: &Path,
 ) -> Result<Vec<Epoch>> {
     let mut wanted = Wanted { ..*wanted };
     if let Some(views) = views {
-        if views.definition()?.as_deref() != Some(definition) {
+        if views.definition.as_deref() != Some(definition) {
             return Ok(Vec::new());
         }
-        wanted.marker = views.marker();
+        wanted.marker = views.marker;
     }
     // An epoch of the cluster may have no frame in this journal: the last one before it counts.
     let ours = |about: &About| {
@@ -100,6 +100,17 @@ pub(crate) fn usable(
         Ok(there.is_some_and(|tip| (tip.seq, tip.hash) == (about.seq, about.hash)))
     };
     checkpoints::whole(store, &wanted, ours)?.map(|found| Ok(found?.about.epoch)).collect()
+}
+
+/// Makes sure that the views, now that they are open, are what was known of them before: `epoch` is what all have
+/// agreed to go on from.
+///
+/// Errors: they are not, as when a damaged database was set aside; all agree again.
+pub(crate) fn still(views: &OpenViews, epoch: Epoch, definition: &str) -> Result<()> {
+    if views.marker() >= Some(epoch) && views.definition()?.as_deref() == Some(definition) {
+        return Ok(());
+    }
+    Err(PeerLost("the views are not what they were before they were opened".to_owned()).into())
 }
 
 /// Reads the checkpoint that all have agreed on.

@@ -11,7 +11,7 @@ use highwater_dataflow::latency::Latency;
 use highwater_ingest::http::{self, HttpCounters};
 use highwater_ingest::journal::PartitionSpec;
 use highwater_sinks::channel::Channel;
-use highwater_sinks::wallboard::{self, Limits, Shown, Wallboard};
+use highwater_sinks::wallboard::{Shown, Wallboard};
 use highwater_sinks::{Listener, ViewReaders};
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
@@ -26,7 +26,7 @@ use crate::engine::{self, Engine, Parts};
 use crate::gauges::Gauges;
 use crate::heard::Door;
 use crate::plan::{Plan, journal_in};
-use crate::read::authorize;
+use crate::site::{Running, Site};
 use crate::stop::Stop;
 use crate::why::Asked;
 
@@ -102,6 +102,34 @@ pub(crate) fn run_watched(
         clock: clock.clone(),
         latency: latency.clone(),
     };
+    let readers = Arc::new(ViewReaders::new(sinks_path, clock.clone()));
+    let site = Site {
+        config: plan.wallboard,
+        wallboard: wallboard.clone(),
+        views,
+        readers: readers.clone(),
+        latency: latency.clone(),
+        authorizer: plan.http.authorizer.clone(),
+        clock: clock.clone(),
+        running: Arc::default(),
+    };
+    let page = site.routes();
+    let config = plan.http.config.clone();
+    // The others may be long in coming.
+    let (listener, meanwhile) = match &plan.cluster {
+        None => (listener, None),
+        Some(cluster) => {
+            let (listener, same) = twice(listener).context("cannot listen")?;
+            let page =
+                if cluster.process == 0 { page.clone() } else { cluster::router(None, &page) };
+            let config = config.clone();
+            let serve = async move {
+                let never = std::future::pending();
+                http::serve(same, cluster::waiting(page), &config, never).await;
+            };
+            (listener, Some(runtime.spawn(serve)))
+        }
+    };
     let Some(engine) = runtime.block_on(signals.unless_ended(move || Engine::start(parts))) else {
         info!("stopped before the other processes were there");
         return Ok(());
@@ -109,6 +137,10 @@ pub(crate) fn run_watched(
     let engine = engine?;
 
     info!(resumed = engine.resumed.is_some(), "engine started");
+    if let Some(meanwhile) = meanwhile {
+        // Requests in work are answered; connections then end, and come to whom is there now.
+        meanwhile.abort();
+    }
     let road = Road::to(&engine, &clock, idle_after);
     let heard = road.heard.clone();
     let counters = Arc::new(HttpCounters::default());
@@ -120,8 +152,6 @@ pub(crate) fn run_watched(
         heard: heard.clone(),
         http: counters.clone(),
     });
-    let config = plan.http.config.clone();
-    let authorizer = plan.http.authorizer.clone();
     let max_future_ms = plan.http_future_ms;
     // Recordings first: from their registration on they hold the watermark, before anything else can move it.
     let sources: Vec<_> =
@@ -134,29 +164,17 @@ pub(crate) fn run_watched(
     };
     let door = Arc::new(Door { writer: engine.writer.clone(), heard: heard.clone() });
     let ingest = http::router(plan.http, door, clock.clone(), counters, register);
-    let readers = Arc::new(ViewReaders::new(sinks_path, clock));
     let asked = Asked {
         gauges: gauges.clone(),
-        readers: readers.clone(),
+        readers,
         settings,
         idle_after: idle_after.as_millis().try_into().unwrap_or(i64::MAX),
         quiet_delay,
     };
-    let page = wallboard::router(wallboard::Parts {
-        config: plan.wallboard,
-        limits: Limits::default(),
-        wallboard: wallboard.clone(),
-        views,
-        reader: readers,
-        status: Gauges::status_fn(&gauges),
-        why: asked.why_fn(),
-        metrics: Gauges::metrics_fn(&gauges),
-        latency,
-        authorize: authorize(authorizer),
-    });
+    site.runs(Running { gauges, why: asked.why_fn() });
     let reads = match engine.owner_url.clone() {
         None => page,
-        Some(owner) => cluster::router(owner, &page),
+        owner => cluster::router(owner, &page),
     };
     let drivers: Vec<_> = sources
         .into_iter()
@@ -190,6 +208,13 @@ pub(crate) fn run_watched(
 fn channels(configs: &[highwater_sinks::channel::ChannelConfig]) -> Result<Vec<Box<dyn Channel>>> {
     let env = |name: &str| std::env::var(name).ok();
     configs.iter().map(|config| config.open(&env).context("cannot open an alert channel")).collect()
+}
+
+/// Two handles on one listening socket: whoever calls is answered by whichever of them is served.
+fn twice(listener: TcpListener) -> std::io::Result<(TcpListener, TcpListener)> {
+    let listener = listener.into_std()?;
+    let same = listener.try_clone()?;
+    Ok((TcpListener::from_std(listener)?, TcpListener::from_std(same)?))
 }
 
 fn make_dir(dir: &Path) -> Result<()> {

@@ -19,3 +19,4 @@ mod strangers;
 mod tls;
 mod together;
 mod trouble;
+mod waiting;

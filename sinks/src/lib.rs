@@ -19,7 +19,9 @@ mod writer;
 pub use error::SinkError;
 pub use moment::{Moment, Reached};
 pub use reader::{ViewReader, ViewReaders};
-pub use sqlite::{Catalogued, CataloguedColumn, Desired, Key, Reconciled, backup, marker, plan};
+pub use sqlite::{
+    Catalogued, CataloguedColumn, Desired, Key, Known, Reconciled, backup, known, marker, plan,
+};
 pub use writer::{
     CommittedBatch, Config, Control, Handle, Health, Listener, OpenViews, RealSleeper, SinkWriter,
     Sleeper, Status, Wiring,

@@ -12,6 +12,7 @@
 //! | `begins`, `bases` | from where journals are read whose beginnings are gone, and who has which base |
 //! | `mesh` | everyone meets everyone, and all agree where to start |
 //! | `watch` | a peer that falls silent is noticed |
+//! | `waiting` | what is answered until the others are there |
 //! | `redirect` | reads are sent to the process that has the views |
 //! | `supervisor` | the process that starts the service again |
 //!
@@ -30,6 +31,7 @@ mod redirect;
 mod sealed;
 mod supervisor;
 mod tls;
+mod waiting;
 mod watch;
 
 use std::fmt;
@@ -42,6 +44,7 @@ pub(crate) use number::Number;
 pub(crate) use plan::Cluster;
 pub(crate) use redirect::router;
 pub(crate) use supervisor::{Child, Ended, supervise};
+pub(crate) use waiting::{WAITS, waiting};
 pub(crate) use watch::Watch;
 
 /// Exit code of a process that must start again because another one was lost.

@@ -4,16 +4,24 @@ use axum::Router;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 
+use super::waiting::WAITS;
+
 /// What a process has to say of itself: `own` answers it.
 const OWN: [&str; 5] = ["/healthz", "/readyz", "/metrics", "/v1/status", "/v1/latency"];
 
 /// Answers reads with 307 to the same path of `owner`, as `http://host:port`, but for what a process says of itself.
 ///
 /// Paths and queries go along; whoever follows sends its token again or not, as it trusts the owner.
-pub(crate) fn router(owner: String, own: &Router) -> Router {
+/// Before the owner is known (`None`), whoever asks is told to come again.
+pub(crate) fn router(owner: Option<String>, own: &Router) -> Router {
     let redirect = move |method: Method, uri: Uri| {
         let owner = owner.clone();
-        async move { answer(&method, &uri, &owner) }
+        async move {
+            match owner {
+                Some(owner) => answer(&method, &uri, &owner),
+                None => (StatusCode::SERVICE_UNAVAILABLE, format!("{WAITS}\n")).into_response(),
+            }
+        }
     };
     // A router is taken as a route only when it is a plain service.
     let answers = |router: Router, path| {
@@ -38,6 +46,7 @@ mod tests {
 
     #[test]
     fn its_routes_can_be_served() {
-        drop(router("http://127.0.0.1:1".to_owned(), &Router::new()));
+        drop(router(Some("http://127.0.0.1:1".to_owned()), &Router::new()));
+        drop(router(None, &Router::new()));
     }
 }

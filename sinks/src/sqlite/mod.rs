@@ -5,6 +5,7 @@
 mod batch;
 mod cell;
 mod check;
+mod known;
 mod open;
 mod plan;
 mod schema;
@@ -15,6 +16,7 @@ pub(crate) use batch::Batch;
 pub use cell::Key;
 pub(crate) use cell::{Bound, read_row};
 pub(crate) use check::{Checking, condemn, is_damage};
+pub use known::{Known, known};
 pub use open::marker;
 pub(crate) use open::opened_read_only;
 pub use plan::{Desired, Reconciled, plan};
