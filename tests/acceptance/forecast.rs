@@ -115,6 +115,19 @@ fn the_default_never_loses_to_static_on_any_part_of_the_week_or_at_any_interval(
     default_holds(&judge(&counts.days, 30, &CUTS, judged), "the second quarter");
 }
 
+/// Four weeks, call by call, of which the last two are judged: hardly anything to learn from.
+#[test]
+fn the_default_does_not_lose_to_static_within_a_first_month() {
+    let path = data().join("anonymous_bank_feb1999/calls_february.tsv");
+    let Ok(text) = std::fs::read_to_string(&path) else {
+        eprintln!("SKIPPED: {} is not there", path.display());
+        return;
+    };
+    let counts = read(&text, None).unwrap();
+    assert_eq!((counts.bin_min, counts.slot_min, counts.days.len()), (0, 15, 28));
+    default_holds(&judge(&counts.days, 15, &CUTS, |day| day >= date(1999, 2, 10)), "February");
+}
+
 /// What `docs/reforecast.md` shows is what comes out.
 #[test]
 fn the_figures_in_the_document_are_the_real_ones() {

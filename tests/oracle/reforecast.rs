@@ -276,8 +276,8 @@ impl Queue {
         let actual: f64 = (0..n).filter(compared).map(|nth| came(nth) as f64).sum::<f64>()
             + if due_now > 0.0 { came_now } else { 0.0 };
         let rest: f64 = base[n..].iter().map(|(volume, _)| volume).sum::<f64>() - due_now;
-        // Days differ by 12 %; intervals vary one and a half times as much as Poisson's.
-        let (kappa, phi) = (1.0 / (0.12 * 0.12), 1.5);
+        // Days differ by 12 %; intervals vary three and a half times as much as Poisson's.
+        let (kappa, phi) = (1.0 / (0.12 * 0.12), 3.5);
         let factor = (kappa + actual / phi) / (kappa + expected / phi);
         let unknown = 0.12 * 0.12 * kappa / (kappa + expected / phi);
         let spread = (unknown + phi / rest.max(1.0)).sqrt();

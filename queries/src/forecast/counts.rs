@@ -2,9 +2,12 @@
 //!
 //! Three layouts are told apart by their first line; separators are comma, semicolon or tab.
 //!
-//! - *counts*: a header, then a row per interval: a date and a time in one or two columns, and a count;
+//! - *counts*: a header, then a row per interval: a date and a time in one or two columns, and a count (a column that is
+//!   named for it, or the only other one);
 //! - *calls*: the same without a count column: each row is one call;
 //! - *wide*: the header holds dates, the first column times, the cells counts.
+//!
+//! Dates are year first; or day or month first, whichever can be read and goes forward.
 
 use std::collections::BTreeMap;
 
@@ -47,6 +50,7 @@ struct Cell {
 ///
 /// Bins that straddle a slot's border are divided in proportion, so that totals stay.
 pub fn read(text: &str, slot_min: Option<usize>) -> Result<Counts, CountsError> {
+    let text = text.trim_start_matches('\u{feff}');
     let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let (_, head) = lines.next().ok_or_else(|| CountsError("the text is empty".to_owned()))?;
     let separator = ['\t', ';', ',']
@@ -57,12 +61,15 @@ pub fn read(text: &str, slot_min: Option<usize>) -> Result<Counts, CountsError> 
     let head: Vec<&str> = head.split(separator).map(clean).collect();
     let dates = header_dates(&head);
     let layout = if dates.is_empty() { Some(Layout::of(&head)?) } else { None };
+    let rows: Vec<(usize, Vec<&str>)> =
+        lines.map(|(nth, line)| (nth, line.split(separator).map(clean).collect())).collect();
+    let layout = layout.map(|layout| layout.counted(&rows));
+    let order = layout.as_ref().map_or(ORDERS[0], |layout| layout.order(&rows));
 
     let (mut cells, mut unread, mut first_unread) = (Vec::new(), 0, None);
-    for (nth, line) in lines {
-        let fields: Vec<&str> = line.split(separator).map(clean).collect();
+    for (nth, fields) in rows {
         let read = match &layout {
-            Some(layout) => layout.cell(&fields).map(|cell| cells.push(cell)),
+            Some(layout) => layout.cell(&fields, order).map(|cell| cells.push(cell)),
             None => wide(&dates, &fields).map(|row| cells.extend(row)),
         };
         if read.is_none() {
@@ -140,34 +147,65 @@ impl Layout {
         let count = named(&[
             "calls", "count", "volume", "arrivals", "offered", "contacts", "value", "y", "n",
         ]);
+        let one = |at: usize| Ok(Layout { instant: Some(at), date: at, time: at, count });
         match (instant, date, time) {
-            (Some(instant), _, _) => {
-                Ok(Layout { instant: Some(instant), date: instant, time: instant, count })
-            }
+            (Some(instant), _, _) => one(instant),
             (None, Some(date), Some(time)) => Ok(Layout { instant: None, date, time, count }),
-            (None, Some(date), None) => Ok(Layout { instant: Some(date), date, time: date, count }),
+            (None, Some(date), None) => one(date),
             _ => Err(CountsError(format!(
                 "the header {head:?} names no date; expected date,start,count, or timestamp[,count], or dates across"
             ))),
         }
     }
 
-    fn cell(&self, fields: &[&str]) -> Option<Cell> {
+    fn cell(&self, fields: &[&str], order: Order) -> Option<Cell> {
         let count = match self.count {
             Some(column) => fields.get(column)?.parse().ok().filter(|n: &f64| *n >= 0.0)?,
             None => 1.0,
         };
-        let (date, time) = match self.instant {
-            Some(column) => fields.get(column)?.split_once(['T', ' '])?,
-            None => (*fields.get(self.date)?, *fields.get(self.time)?),
+        let (date, time) = self.when(fields)?;
+        Some(Cell { date: one_date(date, order)?, minute: minute(time)?, count })
+    }
+
+    /// Without a count by name: the only column beside the time's is one if it holds numbers.
+    fn counted(mut self, rows: &[(usize, Vec<&str>)]) -> Self {
+        let first = rows.first().map_or(&[][..], |(_, fields)| fields);
+        let times = [self.date, self.time];
+        let mut others = (0..first.len()).filter(|column| !times.contains(column));
+        if let (None, Some(only), None) = (self.count, others.next(), others.next()) {
+            self.count = first[only].parse::<f64>().is_ok().then_some(only);
+        }
+        self
+    }
+
+    /// Date and time as they are written.
+    fn when<'a>(&self, fields: &[&'a str]) -> Option<(&'a str, &'a str)> {
+        match self.instant {
+            Some(column) => fields.get(column)?.split_once(['T', ' ']),
+            None => Some((*fields.get(self.date)?, *fields.get(self.time)?)),
+        }
+    }
+
+    /// How the dates of most rows can be read; of several ways the one in which they go forward.
+    fn order(&self, rows: &[(usize, Vec<&str>)]) -> Order {
+        let texts = || rows.iter().filter_map(|(_, fields)| Some(self.when(fields)?.0));
+        let reads = |order: &Order| {
+            let dates: Vec<Date> = texts().filter_map(|text| one_date(text, *order)).collect();
+            (dates.len(), dates.is_sorted())
         };
-        Some(Cell { date: iso_date(date)?, minute: minute(time)?, count })
+        // The first of equals: `max_by_key` has the last.
+        ORDERS.into_iter().rev().max_by_key(reads).unwrap_or(ORDERS[0])
     }
 }
 
-/// Year, month, day: with dashes or slashes, or as `yymmdd` or `yyyymmdd`.
-fn iso_date(text: &str) -> Option<Date> {
-    let [year, month, day] = parts(text).or_else(|| {
+/// A date of three parts as year, month and day.
+type Order = fn([i16; 3]) -> [i16; 3];
+
+const ORDERS: [Order; 3] = [|[a, b, c]| [a, b, c], |[a, b, c]| [c, b, a], |[a, b, c]| [c, a, b]];
+
+/// Three parts in that order, or `yymmdd` or `yyyymmdd`.
+fn one_date(text: &str, order: Order) -> Option<Date> {
+    let [year, month, day] = parts(text).map(order).or_else(|| {
         let digits = text.bytes().all(|b| b.is_ascii_digit());
         let (year, rest) = text.split_at_checked(text.len().checked_sub(4)?)?;
         let number = |text: &str| text.parse::<i16>().ok();
@@ -181,7 +219,12 @@ fn iso_date(text: &str) -> Option<Date> {
         };
         digits.then_some([year + century, number(&rest[..2])?, number(&rest[2..])?])
     })?;
-    Date::new(year, month as i8, day as i8).ok()
+    date([year, month, day])
+}
+
+fn date([year, month, day]: [i16; 3]) -> Option<Date> {
+    let date = |month, day| Date::new(year, month, day).ok();
+    if year > 31 { date(i8::try_from(month).ok()?, i8::try_from(day).ok()?) } else { None }
 }
 
 fn parts(text: &str) -> Option<[i16; 3]> {
@@ -213,17 +256,11 @@ fn header_dates(head: &[&str]) -> Vec<Date> {
     let cells: Option<Vec<[i16; 3]>> =
         head.iter().skip(1).filter(|h| !h.is_empty()).map(|h| parts(h)).collect();
     let Some(cells) = cells.filter(|cells| cells.len() >= 2) else { return Vec::new() };
-    let orders: [fn([i16; 3]) -> (i16, i16, i16); 3] =
-        [|[a, b, c]| (a, b, c), |[a, b, c]| (c, b, a), |[a, b, c]| (c, a, b)];
-    let read = |order: fn([i16; 3]) -> (i16, i16, i16)| -> Option<Vec<Date>> {
-        let date = |cell: &[i16; 3]| {
-            let (year, month, day) = order(*cell);
-            (year > 31).then(|| Date::new(year, month as i8, day as i8).ok())?
-        };
-        let dates: Vec<Date> = cells.iter().map(date).collect::<Option<_>>()?;
-        dates.is_sorted().then_some(dates)
+    let read = |order: Order| {
+        let dates: Option<Vec<Date>> = cells.iter().map(|cell| date(order(*cell))).collect();
+        dates.filter(|dates| dates.is_sorted())
     };
-    orders.into_iter().find_map(read).unwrap_or_default()
+    ORDERS.into_iter().find_map(read).unwrap_or_default()
 }
 
 fn wide(dates: &[Date], fields: &[&str]) -> Option<Vec<Cell>> {
@@ -264,6 +301,20 @@ mod tests {
         assert_eq!((counts.bin_min, counts.slot_min, counts.unread), (5, 15, 1));
         assert_eq!(counts.first_unread, Some(4));
         assert_eq!(day[28], 224.0);
+    }
+
+    #[test]
+    fn dates_as_they_are_written_elsewhere_and_a_count_by_any_name() {
+        for text in [
+            "\u{feff}day;time;inbound\n28/02/2003;07:00;4\n28/02/2003;07:15;5\n03/03/2003;07:00;6\n",
+            "date,time,inbound\n2/28/2003,7:00AM,4\n2/28/2003,7:15AM,5\n3/3/2003,7:00AM,6\n",
+            "timestamp,inbound\n20030228T07:00,4\n20030228T07:15,5\n20030303T07:00,6\n",
+        ] {
+            let (counts, day) = first_day(text, None);
+            assert_eq!((counts.days.len(), counts.unread), (2, 0), "{text}");
+            assert_eq!(counts.days.keys().next().unwrap().to_string(), "2003-02-28");
+            assert_eq!((day[28], day[29]), (4.0, 5.0), "{text}");
+        }
     }
 
     #[test]
