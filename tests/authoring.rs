@@ -15,14 +15,15 @@ use crate::oracle::progress::Progress;
 use crate::sim::delivery::{Trouble, deliver, epochs};
 use crate::sim::random::Random;
 use crate::sim::world::{Edits, happenings};
-use missed_offers::{MissedOffers, unresponsive};
+use missed_offers::unresponsive;
 
 const LASTING: Millis = 120_000;
 
 #[test]
 fn the_example_of_the_guide_equals_its_oracle_at_every_epoch() {
-    for (seed, workers) in [(1, 1), (2, 2), (3, 4)] {
-        let settings = Settings { allowed_lateness_s: 86_400, ..Settings::default() };
+    let mut too_late = 0;
+    for (seed, workers, allowed_lateness_s) in [(1, 1, 0), (2, 2, 0), (3, 4, 600)] {
+        let settings = Settings { interval_s: 300, allowed_lateness_s, ..Settings::default() };
         let trouble = Trouble {
             duplicates: 20,
             late: 10,
@@ -42,12 +43,13 @@ fn the_example_of_the_guide_equals_its_oracle_at_every_epoch() {
         let chosen = settings.clone();
         let (runtime, commits) = Runtime::start(options, move |graph| {
             let input = Inputs::new(graph, &chosen);
-            graph.publish(missed_offers::missed_offers(&input, &chosen));
+            missed_offers::publish(graph, &input, &chosen);
             let alerts = unresponsive(&input, LASTING);
             graph.publish(alerts.rows);
             graph.notify(alerts.messages);
         });
         let (mut door, mut progress) = (Door::new(&settings), Progress::default());
+        let mut offers = oracle::MissedOffers::new(&settings);
         let mut views: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
         let mut alerts: BTreeMap<String, Row> = BTreeMap::new();
         for epoch in epochs {
@@ -78,10 +80,13 @@ fn the_example_of_the_guide_equals_its_oracle_at_every_epoch() {
                 }
             }
             let (known, now) = (&door.known, progress.watermark);
-            let rows = oracle::rows(known, now, settings.interval());
-            let rows: BTreeSet<String> = rows.iter().map(|row| format!("{row:?}")).collect();
-            let held = views.get(MissedOffers::VIEW.name).cloned().unwrap_or_default();
-            assert_eq!(held, rows, "seed {seed}, epoch {}", epoch.number);
+            let (rows, late) = offers.rows(known, before, now);
+            too_late += late.len();
+            for (view, rows) in [("missed_offers", rows), ("late_elements", late)] {
+                let rows: BTreeSet<String> = rows.iter().map(|row| format!("{row:?}")).collect();
+                let held = views.get(view).cloned().unwrap_or_default();
+                assert_eq!(held, rows, "seed {seed}, epoch {}, {view}", epoch.number);
+            }
             let standing = alerts.values().filter(|row| text(&row[3]) != "retracted").map(claim);
             let standing: BTreeSet<_> = standing.collect();
             let spells = oracle::unresponsive(known, now, LASTING);
@@ -90,6 +95,7 @@ fn the_example_of_the_guide_equals_its_oracle_at_every_epoch() {
         runtime.finish();
         assert!(!alerts.is_empty(), "seed {seed} shows something");
     }
+    assert!(too_late > 0, "something came for an interval that was final");
 }
 
 /// Whom a row of `alerts` is about, from when to when.

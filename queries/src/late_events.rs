@@ -126,7 +126,7 @@ pub(crate) fn publish<'s>(graph: &mut Graph<'s, Entry>, input: &Inputs<'s>) {
 /// Late elements of a view's windows, counted; what was taken back late counts against what came late.
 ///
 /// State: a count per window that missed anything, for good, as the view's row is.
-pub(crate) fn late_elements<'s>(
+pub fn late_elements<'s>(
     view: &'static str,
     late: Table<'s, (Name, LateElement)>,
 ) -> Table<'s, LateElements> {

@@ -5,8 +5,8 @@
 //! not rewrite the past.
 
 use highwater_dataflow::view::{Column, Row, Value};
-use highwater_dataflow::window::Group;
-use highwater_model::{QueueProfile, ServiceLevel};
+use highwater_dataflow::window::{Group, RowStatus, Window};
+use highwater_model::{QueueId, QueueProfile, ServiceLevel};
 use serde::{Deserialize, Serialize};
 
 use crate::contacts::Outcome;
@@ -225,6 +225,19 @@ impl Measures {
             self.idle_ms.into(),
         ]);
     }
+}
+
+/// Appends the cells of a row of queue measures over a window: which, over what time, the measures, how final they are.
+pub(crate) fn window_cells(
+    queue: &QueueId,
+    window: Window,
+    measures: &Measures,
+    status: RowStatus,
+    row: &mut Row,
+) {
+    row.extend([Value::from(queue.0.clone()), window.start.into(), window.end.into()]);
+    measures.cells(row);
+    row.push(status.as_str().into());
 }
 
 /// The columns of every view of queue measures, as [`Measures::cells`] fills them.

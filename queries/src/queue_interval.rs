@@ -4,7 +4,7 @@
 //! out  queue_interval   one row per queue and interval; zeros inside opening hours; status open, closing, final
 //! side late_elements    what came for intervals that are final
 
-use highwater_dataflow::view::{Column, Row, Value, View, ViewRow};
+use highwater_dataflow::view::{Column, Row, View, ViewRow};
 use highwater_dataflow::window::{
     Accumulation, Behavior, Closed, FixedWindows, LateElement, RowStatus, Sum, Trigger, Window,
 };
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::input::Inputs;
 use crate::measured::Measured;
-use crate::measures::{COLUMNS, Measures};
+use crate::measures::{COLUMNS, Measures, window_cells};
 use crate::settings::Settings;
 use crate::spine::opening_intervals;
 
@@ -47,13 +47,7 @@ impl ViewRow for QueueInterval {
     };
 
     fn cells(&self, row: &mut Row) {
-        row.extend([
-            Value::from(self.queue.0.clone()),
-            self.window.start.into(),
-            self.window.end.into(),
-        ]);
-        self.measures.cells(row);
-        row.push(self.status.as_str().into());
+        window_cells(&self.queue, self.window, &self.measures, self.status, row);
     }
 }
 

@@ -6,7 +6,7 @@
 //! side late_elements   what came for windows that are final
 
 use highwater_dataflow::Table;
-use highwater_dataflow::view::{Column, Row, Value, View, ViewRow};
+use highwater_dataflow::view::{Column, Row, View, ViewRow};
 use highwater_dataflow::window::{
     Accumulation, Behavior, Closed, LateElement, RowStatus, SlidingWindows, Sum, Trigger, Window,
 };
@@ -14,7 +14,7 @@ use highwater_model::QueueId;
 use serde::{Deserialize, Serialize};
 
 use crate::measured::Measured;
-use crate::measures::{COLUMNS, Measures};
+use crate::measures::{COLUMNS, Measures, window_cells};
 use crate::settings::Settings;
 
 /// A row of `queue_rolling`.
@@ -43,13 +43,7 @@ impl ViewRow for QueueRolling {
     };
 
     fn cells(&self, row: &mut Row) {
-        row.extend([
-            Value::from(self.queue.0.clone()),
-            self.window.start.into(),
-            self.window.end.into(),
-        ]);
-        self.measures.cells(row);
-        row.push(self.status.as_str().into());
+        window_cells(&self.queue, self.window, &self.measures, self.status, row);
     }
 }
 

@@ -3,12 +3,14 @@
 //! in   agent states (Agent, state from then on)
 //! out  missed_offers   one row per agent and interval in which an offer was missed; status open, closing, final
 //!      incidents       spells of not responding that last; alerts follow them
+//! side late_elements   what came for intervals that are final
 
 use highwater_dataflow::view::{Column, Row, Value, View, ViewRow};
 use highwater_dataflow::window::{Behavior, Count, FixedWindows, RowStatus, Trigger, Window};
-use highwater_dataflow::{Alerts, Incident, Millis, Revision, Table};
+use highwater_dataflow::{Alerts, Graph, Incident, Millis, Revision};
 use highwater_model::{AgentId, AgentState};
-use highwater_queries::{Inputs, Settings};
+use highwater_queries::late_events::late_elements;
+use highwater_queries::{Entry, Inputs, Settings};
 use serde::{Deserialize, Serialize};
 
 /// A row of `missed_offers`.
@@ -45,13 +47,10 @@ impl ViewRow for MissedOffers {
     }
 }
 
-/// The view. State: one count per agent and interval that is not final.
-pub(crate) fn missed_offers<'s>(
-    input: &Inputs<'s>,
-    settings: &Settings,
-) -> Table<'s, MissedOffers> {
+/// The view, and what came too late for it. State: one count per agent and interval that is not final.
+pub(crate) fn publish<'s>(graph: &mut Graph<'s, Entry>, input: &Inputs<'s>, settings: &Settings) {
     let at_once = || Trigger::repeatedly(Trigger::after_count(1));
-    input
+    let panes = input
         .agent_states()
         .filter(|(_, state)| state.value == AgentState::NotResponding)
         .map(|(agent, state)| (agent, (state.at, ())))
@@ -60,14 +59,15 @@ pub(crate) fn missed_offers<'s>(
         .allowed_lateness(settings.allowed_lateness())
         .on_time_behavior(Behavior::FireAlways)
         .closing_behavior(Behavior::FireAlways)
-        .aggregate(Count)
-        .panes
-        .map(|(agent, pane)| MissedOffers {
-            agent,
-            window: pane.window,
-            missed: pane.value,
-            status: pane.status(),
-        })
+        .aggregate(Count);
+    graph.publish(panes.panes.map(|(agent, pane)| MissedOffers {
+        agent,
+        window: pane.window,
+        missed: pane.value,
+        status: pane.status(),
+    }));
+    let late = panes.late.map(|(agent, late)| (agent.0, late));
+    graph.publish(late_elements(MissedOffers::VIEW.name, late));
 }
 
 /// The rule: an agent who has not responded for `lasting` ms. State: as far back as the correction horizon.

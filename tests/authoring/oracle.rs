@@ -5,29 +5,49 @@ use std::collections::{BTreeMap, BTreeSet};
 use highwater_dataflow::view::{Row, Value};
 use highwater_dataflow::{EventTime, FOREVER, Millis};
 use highwater_model::{AgentId, AgentState, Envelope, Event};
+use highwater_queries::Settings;
 
-/// The rows of `missed_offers`, of intervals that are not final yet.
-pub(crate) fn rows(known: &[Envelope], watermark: EventTime, interval: Millis) -> Vec<Row> {
-    let mut missed: BTreeMap<(&AgentId, EventTime), i64> = BTreeMap::new();
-    for envelope in known {
-        if let Event::AgentStateChange(change) = &envelope.event
-            && change.new == AgentState::NotResponding
-        {
-            let start = envelope.at.div_euclid(interval) * interval;
-            *missed.entry((&change.agent, start)).or_default() += 1;
-        }
+use crate::oracle::windows::{Held, Windows};
+
+/// What intervals held when they became final; all else is said anew from what is known.
+pub(crate) struct MissedOffers {
+    windows: Windows<AgentId, i64>,
+}
+
+impl MissedOffers {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let size = settings.interval_s;
+        MissedOffers { windows: Windows::new(size, size, false, settings.allowed_lateness_s) }
     }
-    let row = |((agent, start), missed): ((&AgentId, EventTime), i64)| {
-        let over = watermark >= start + interval;
-        vec![
-            Value::Text(agent.0.clone()),
-            Value::Int(start),
-            Value::Int(start + interval),
-            Value::Int(missed),
-            Value::Text(if over { "closing" } else { "open" }.into()),
-        ]
-    };
-    missed.into_iter().map(row).collect()
+
+    /// The rows of `missed_offers`, and its rows of `late_elements`, after an epoch in which the watermark went from
+    /// `before` to `now`.
+    pub(crate) fn rows(
+        &mut self,
+        known: &[Envelope],
+        before: EventTime,
+        now: EventTime,
+    ) -> (Vec<Row>, Vec<Row>) {
+        let mut missed = Vec::new();
+        for envelope in known {
+            if let Event::AgentStateChange(change) = &envelope.event
+                && change.new == AgentState::NotResponding
+            {
+                missed.push((change.agent.clone(), envelope.at, 1));
+            }
+        }
+        let (held, late) = self.windows.hold(&missed, before, now);
+        let row = |((agent, start), held): ((AgentId, EventTime), Held<i64>)| {
+            vec![
+                Value::Text(agent.0),
+                Value::Int(start),
+                Value::Int(start + self.windows.size),
+                Value::Int(held.sums),
+                Value::Text(self.windows.status(start, now).into()),
+            ]
+        };
+        (held.into_iter().map(row).collect(), self.windows.late_rows("missed_offers", late))
+    }
 }
 
 /// Who did not respond, from when to when, for at least `lasting`; `FOREVER`: still.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use highwater_dataflow::view::{Row, Value};
+use highwater_dataflow::view::Row;
 use highwater_dataflow::{BEGINNING, EventTime, FOREVER};
 use highwater_model::{Envelope, Event, Opening, QueueId, QueueProfile};
 use highwater_queries::settings::ClosedSide;
@@ -11,7 +11,7 @@ use highwater_queries::{Attribution, Settings};
 use super::contacts::Telling;
 use super::spent::Spent;
 use super::sums::{Sums, attributed};
-use super::windows::Windows;
+use super::windows::{Held, Windows};
 
 pub(crate) struct Intervals {
     attribution: Attribution,
@@ -66,24 +66,10 @@ impl Intervals {
             }
         }
         let (held, late) = self.windows.hold(&elements, before, now);
-        let size = self.windows.size;
-        let rows = held.into_iter().map(|((queue, start), held)| {
-            let mut row = vec![Value::Text(queue.0), Value::Int(start), Value::Int(start + size)];
-            row.extend(held.sums.cells());
-            row.push(Value::Text(self.windows.status(start, now).into()));
-            row
-        });
-        let rows = rows.collect();
-        let late = late.into_iter().map(|((queue, start), n)| {
-            vec![
-                Value::Text("queue_interval".into()),
-                Value::Text(queue.0),
-                Value::Int(start),
-                Value::Int(start + size),
-                Value::Int(n),
-            ]
-        });
-        (rows, late.collect())
+        let row = |((queue, start), held): ((QueueId, i64), Held)| {
+            self.windows.row(queue, start, &held.sums, now)
+        };
+        (held.into_iter().map(row).collect(), self.windows.late_rows("queue_interval", late))
     }
 }
 

@@ -83,16 +83,8 @@ impl Reconciliation {
             let latest = rows.get(at + 1).is_none_or(|next| next[0] != rows[at][0]);
             rows[at][4] = Value::Int(latest.into());
         }
-        let late = self.late.iter().map(|((queue, start), n)| {
-            vec![
-                Value::Text("queue_reconciliation".into()),
-                Value::Text(queue.0.clone()),
-                Value::Int(*start),
-                Value::Int(start + size),
-                Value::Int(*n),
-            ]
-        });
-        (rows, late.collect())
+        let late = self.windows.late_rows("queue_reconciliation", self.late.clone());
+        (rows, late)
     }
 }
 

@@ -1,14 +1,14 @@
 //! Queue rolling: complete sliding windows that hold anything.
 
 use highwater_dataflow::EventTime;
-use highwater_dataflow::view::{Row, Value};
-use highwater_model::Envelope;
+use highwater_dataflow::view::Row;
+use highwater_model::{Envelope, QueueId};
 use highwater_queries::{Attribution, Settings};
 
 use super::contacts::Telling;
 use super::spent::Spent;
 use super::sums::attributed;
-use super::windows::Windows;
+use super::windows::{Held, Windows};
 
 pub(crate) struct Rolling {
     attribution: Attribution,
@@ -37,27 +37,11 @@ impl Rolling {
         let mut elements = attributed(known, told, self.attribution);
         elements.extend(self.spent.elements(known, told, now));
         let (held, late) = self.windows.hold(&elements, before, now);
-        let mut rows = Vec::new();
-        for ((queue, start), held) in held {
-            let status = self.windows.status(start, now);
-            if status == "open" {
-                continue;
-            }
-            let end = start + self.windows.size;
-            let mut row = vec![Value::Text(queue.0), Value::Int(start), Value::Int(end)];
-            row.extend(held.sums.cells());
-            row.push(Value::Text(status.into()));
-            rows.push(row);
-        }
-        let late = late.into_iter().map(|((queue, start), n)| {
-            vec![
-                Value::Text("queue_rolling".into()),
-                Value::Text(queue.0),
-                Value::Int(start),
-                Value::Int(start + self.windows.size),
-                Value::Int(n),
-            ]
-        });
-        (rows, late.collect())
+        let complete =
+            held.into_iter().filter(|((_, start), _)| self.windows.complete(*start) <= now);
+        let row = |((queue, start), held): ((QueueId, i64), Held)| {
+            self.windows.row(queue, start, &held.sums, now)
+        };
+        (complete.map(row).collect(), self.windows.late_rows("queue_rolling", late))
     }
 }

@@ -11,7 +11,7 @@ use super::windows::Windows;
 type Place = (String, EventTime);
 
 pub(crate) struct Lag {
-    windows: Windows,
+    windows: Windows<String>,
     held: BTreeMap<Place, Held>,
     late: BTreeMap<Place, i64>,
 }
@@ -77,16 +77,8 @@ impl Lag {
                 Value::Text(self.windows.status(*start, now).into()),
             ]
         };
-        let late = self.late.iter().map(|((source, start), n)| {
-            vec![
-                Value::Text("source_lag".into()),
-                Value::Text(source.as_str().into()),
-                Value::Int(*start),
-                Value::Int(start + size),
-                Value::Int(*n),
-            ]
-        });
-        (self.held.iter().map(row).collect(), late.collect())
+        let late = self.windows.late_rows("source_lag", self.late.clone());
+        (self.held.iter().map(row).collect(), late)
     }
 }
 
