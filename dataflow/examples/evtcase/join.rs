@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! {"left": [{"ts","v","k"?,"op"?}]}   {"right": [{"ts","v","k"?,"op"?}]}
-//! {"watermark": t}   {"watermarks": [left, right]}   {"left_watermark": t}   {"right_watermark": t}
+//! {"watermark": t}   {"watermarks": [left, right] or {"left", "right"}}   {"left_watermark": t}   {"right_watermark": t}
 //!     ──►  {"k", "ts", "left", "right", "right_ts", "values", "retract"}
 //! ```
 //!
@@ -58,7 +58,7 @@ pub(crate) fn run(case: &Value) -> Result<Outcome, String> {
                 "right" => {
                     bench.step(rows(given, |row| right(row, &mut nth))?, Vec::new());
                 }
-                "watermark" | "watermarks" => bounds = watermarks(given)?,
+                "watermark" | "watermarks" => bounds = watermarks(given, bounds)?,
                 "left_watermark" | "watermark_left" => bounds[0] = instant(given)?,
                 "right_watermark" | "watermark_right" => bounds[1] = instant(given)?,
                 "clock" => continue,
@@ -126,16 +126,20 @@ fn signals(bounds: [EventTime; 2]) -> Vec<Signal> {
     (0..).zip(bounds).map(|(partition, bound)| Signal::Bound { partition, bound }).collect()
 }
 
-fn watermarks(given: &Value) -> Result<[EventTime; 2], String> {
-    let (left, right) = match given {
-        Value::Array(both) if both.len() == 2 => (&both[0], &both[1]),
-        Value::Object(both) => (
-            both.get("left").ok_or("watermarks without left")?,
-            both.get("right").ok_or("watermarks without right")?,
-        ),
-        both => (both, both),
+/// What each side says now: both the same, a pair, or by name. A side that is not given says what it said `before`.
+fn watermarks(given: &Value, before: [EventTime; 2]) -> Result<[EventTime; 2], String> {
+    let sides = match given {
+        Value::Array(both) if both.len() == 2 => [&both[0], &both[1]],
+        Value::Object(_) => [&given["left"], &given["right"]],
+        both => [both, both],
     };
-    Ok([instant(left)?, instant(right)?])
+    let mut bounds = before;
+    for (bound, side) in bounds.iter_mut().zip(sides) {
+        if !side.is_null() {
+            *bound = instant(side)?;
+        }
+    }
+    Ok(bounds)
 }
 
 /// A row that comes or goes, if it says anything.
@@ -149,26 +153,39 @@ fn rows(
     Ok(rows?.into_iter().flatten().collect())
 }
 
-/// What the row says happens: `insert` unless it says otherwise.
-fn operation(row: &Value) -> &str {
-    row["op"].as_str().or(row["kind"].as_str()).unwrap_or("insert")
+/// What becomes of a row.
+enum Change {
+    Comes,
+    Goes,
+    /// The next row says it better.
+    Replaced,
+}
+
+/// What the row says happens, by whatever name; it comes unless it says otherwise.
+fn change(row: &Value) -> Result<Change, String> {
+    let named = ["op", "kind", "row_kind", "change"].iter().find_map(|name| row[name].as_str());
+    match named.unwrap_or("insert").to_ascii_lowercase().as_str() {
+        "insert" | "+i" | "update_after" | "+u" | "upsert" => Ok(Change::Comes),
+        "delete" | "-d" | "retract" => Ok(Change::Goes),
+        "update_before" | "-u" => Ok(Change::Replaced),
+        other => Err(format!("a row that does {other:?} is not known")),
+    }
 }
 
 fn left(row: &Value) -> Result<Edit, String> {
-    let diff = match operation(row) {
-        "update_before" | "-U" => return Ok(None),
-        "delete" | "-D" | "retract" => -1,
-        _ => 1,
+    let diff = match change(row)? {
+        Change::Comes => 1,
+        Change::Goes => -1,
+        Change::Replaced => return Ok(None),
     };
     Ok(Some((Row::Left(key(row), instant(&row["ts"])?, Datum::read(&row["v"])), diff)))
 }
 
 fn right(row: &Value, nth: &mut u64) -> Result<Edit, String> {
-    let value = match operation(row) {
-        "update_before" | "-U" => return Ok(None),
-        "delete" | "-D" | "retract" => None,
-        _ if row["v"].is_null() => None,
-        _ => Some(Datum::read(&row["v"])),
+    let value = match change(row)? {
+        Change::Comes => Some(&row["v"]).filter(|value| !value.is_null()).map(Datum::read),
+        Change::Goes => None,
+        Change::Replaced => return Ok(None),
     };
     *nth += 1;
     Ok(Some((Row::Right(key(row), instant(&row["ts"])?, *nth, value), 1)))

@@ -443,6 +443,9 @@ pub(crate) fn joins() -> Vec<Value> {
         {"watermark": 9}, {"expect": [{"k": 1, "left": "twice", "right": "r"}, {"k": 1, "left": "twice", "right": "r"}]},
         {"left": [{"ts": 3, "v": "early", "k": 1}, {"ts": 7, "v": "late", "k": 1}]}, {"expect": []},
         {"watermark": 10}, {"expect": [{"ts": 7, "left": "late", "right": "r", "right_ts": 6}]}, {"expect_dropped": 0},
+        {"right": [{"ts": 11, "v": "r", "k": 1, "row_kind": "UPDATE_BEFORE"}, {"ts": 11, "v": "s", "k": 1, "row_kind": "UPDATE_AFTER"}]},
+        {"left": {"ts": 12, "v": "x", "k": 1}, "watermarks": {"left": 13}}, {"expect": []}, {"watermarks": {"right": 13}},
+        {"expect": [{"ts": 12, "left": "x", "right": "s"}]},
     ]});
     vec![versions, late, inner]
 }
