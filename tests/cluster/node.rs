@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -231,9 +232,19 @@ fn pids(lines: &[String]) -> Vec<u32> {
     lines.iter().filter_map(pid).collect()
 }
 
-/// An address that is free now.
+/// An address that is free now, and that no outgoing connection is given later: those are given ports from 32,768 on.
+/// Each is handed out once, and programs that run at the same time begin at different ones.
 pub(crate) fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 22_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let from = std::process::id().wrapping_mul(997);
+    let mut ports = std::iter::repeat_with(|| {
+        let port = FIRST + from.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
+        SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).unwrap()))
+    });
+    let free = ports.by_ref().take(COUNT as usize).find(|it| TcpListener::bind(it).is_ok());
+    free.expect("one of 22,000 ports is free")
 }
 
 /// Writes the configuration of process `process`, which reaches the others at `hosts`.
