@@ -1,3 +1,5 @@
+//! A database that was not closed: small ones are checked before they are used, large ones beside their use.
+
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{channel, sync_channel};
 
