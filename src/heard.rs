@@ -39,7 +39,8 @@ pub(crate) struct Unrecognised {
 pub(crate) struct Note {
     partition: PartitionId,
     events: u64,
-    newest: Option<EventTime>,
+    /// Of each item, where it has one.
+    times: Vec<Option<EventTime>>,
     unknown: Unrecognised,
 }
 
@@ -50,11 +51,11 @@ impl Note {
             unknown.fields += u64::from(item.unknown.fields);
             unknown.values += u64::from(item.unknown.values);
         }
-        let times = delivery.items.iter().filter_map(|item| Some(item.decoded.as_ref().ok()?.at));
+        let times = delivery.items.iter().map(|item| Some(item.decoded.as_ref().ok()?.at));
         Note {
             partition: delivery.partition,
             events: delivery.items.len() as u64,
-            newest: times.max(),
+            times: times.collect(),
             unknown,
         }
     }
@@ -70,13 +71,16 @@ impl Heard {
         name.clone_into(&mut self.lock().entry(partition).or_default().name);
     }
 
-    /// A delivery was taken by the journal.
-    pub(crate) fn note(&self, note: &Note) {
+    /// A delivery was taken by the journal, but for the items it made dead letters: whose time may be anything.
+    pub(crate) fn note(&self, mut note: Note, refused: impl IntoIterator<Item = usize>) {
+        for item in refused {
+            note.times[item] = None;
+        }
         let now = self.clock.now_ms();
         let mut voices = self.lock();
         let voice = voices.entry(note.partition).or_default();
         voice.events += note.events;
-        voice.last_event = voice.last_event.max(note.newest);
+        voice.last_event = voice.last_event.max(note.times.into_iter().flatten().max());
         voice.unknown.fields += note.unknown.fields;
         voice.unknown.values += note.unknown.values;
         voice.last_received = Some(now);
@@ -148,7 +152,13 @@ impl http::Journal for Door {
     fn submit(&self, delivery: Delivery) -> Result<Receipt, NotDurable> {
         let note = Note::of(&delivery);
         let receipt = http::Journal::submit(&self.writer, delivery)?;
-        self.heard.note(&note);
-        Ok(receipt)
+        let heard = self.heard.clone();
+        Ok(Box::pin(async move {
+            let appended = receipt.await?;
+            let items = appended.items.iter().enumerate();
+            let refused = items.filter(|(_, placed)| placed.refused.is_some());
+            heard.note(note, refused.map(|(item, _)| item));
+            Ok(appended)
+        }))
     }
 }
