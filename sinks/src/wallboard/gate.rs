@@ -49,7 +49,7 @@ pub(super) async fn require_read(
         Access::Open if site.trusts_host(request.headers()) => next.run(request).await,
         Access::Open => (
             StatusCode::MISDIRECTED_REQUEST,
-            "this host name is not trusted: use localhost or an IP address, or list it in `allowed_origins`\n",
+            "this host name is not trusted: use localhost or an IP address, or list its origin (https://name) in `http.origins`\n",
         )
             .into_response(),
         Access::Unknown => (

@@ -118,7 +118,7 @@ pub(super) async fn upgrade(
 fn refusal(site: &Site, headers: &HeaderMap, query: Option<&str>) -> Option<&'static str> {
     let origin = headers.get(header::ORIGIN).map(|value| value.to_str().unwrap_or("null"));
     if !origin_allowed(origin, host(headers), &site.config.allowed_origins) {
-        return Some("origin not allowed: list it in allowed_origins");
+        return Some("origin not allowed: list it in http.origins");
     }
     let in_query = |query: &str| query.split('&').any(|pair| pair.starts_with("token="));
     if query.is_some_and(in_query) {

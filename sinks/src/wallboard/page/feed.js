@@ -188,6 +188,8 @@ export class Feed {
 
   takeStatus(status) {
     this.status = { ...status, at: performance.now() };
-    this.clock.observe(status.event_time_ms, status.now_ms);
+    // Where events are few, the watermark goes on with the clock.
+    const reached = [status.event_time_ms, status.watermark_ms].filter(Number.isFinite);
+    this.clock.observe(reached.length ? Math.max(...reached) : null, status.now_ms);
   }
 }
