@@ -15,6 +15,7 @@ use highwater_queries::{Settings, registry};
 use highwater_sinks::changelog::ChangelogConfig;
 use highwater_sinks::channel::ChannelConfig;
 use highwater_sinks::wallboard;
+use jiff::tz::TimeZone;
 
 use crate::base::base_in;
 use crate::checkpoints::Keeping;
@@ -99,6 +100,12 @@ impl Plan {
             .zip(ours)
             .filter_map(|(source, ours)| ours.then_some(source))
             .collect();
+        if TimeZone::get(&wallboard.time_zone).is_err() {
+            return Err(format!(
+                "wallboard.time_zone is {:?}; use an IANA name such as \"Europe/Lisbon\"",
+                wallboard.time_zone
+            ));
+        }
         let http = http.resolve(env).map_err(|error| format!("http: {error}"))?;
         wallboard.allowed_origins.extend(http.config.origins.iter().cloned());
         let path = sinks.path.map_or(views_in(&data_dir), |path| base.join(path));
@@ -209,6 +216,9 @@ fn resolve_sources(
     let mut names = BTreeSet::new();
     for source in sources {
         let plan = match source {
+            Source::File(file) if file.paths.is_empty() => {
+                return Err(format!("sources: {}: name at least one file in paths", file.name));
+            }
             Source::File(file) => SourcePlan {
                 name: file.name,
                 disorder_ms: file.disorder_ms.into(),

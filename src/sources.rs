@@ -47,6 +47,15 @@ impl SourcePlan {
         }
     }
 
+    /// The files that it reads.
+    pub(crate) fn files(&self) -> &[PathBuf] {
+        match &self.what {
+            What::Files(config) => &config.paths,
+            What::AnonymousBank(config) => std::slice::from_ref(&config.path),
+            What::Simulation { .. } => &[],
+        }
+    }
+
     /// Names of its partitions in the journal.
     pub(crate) fn partitions(&self) -> Vec<String> {
         let own = match &self.what {

@@ -14,6 +14,7 @@ use crate::cluster::{self, Child};
 use crate::config::{self, Config, Unusable};
 use crate::plan::Plan;
 use crate::service;
+use crate::sources::SourcePlan;
 
 pub(crate) fn run(run: &Run) -> Result<()> {
     let plan = resolve(run)?;
@@ -27,7 +28,17 @@ pub(crate) fn run(run: &Run) -> Result<()> {
 
 pub(crate) fn check(run: &Run) -> Result<()> {
     let plan = resolve(run)?;
-    print(&format!("{plan}\nThis would run. Nothing was touched.\n"))
+    let env = |name: &str| std::env::var(name).ok();
+    for channel in &plan.alerts {
+        let fault = channel.check(&env).map_err(|error| error.to_string());
+        fault.map_err(|what| Unusable::new(&run.config, what))?;
+    }
+    let files = plan.sources.iter().flat_map(SourcePlan::files).filter(|file| !file.exists());
+    let missing: Vec<String> = files
+        .map(|file| format!("There is no {} yet: its source would fail.\n", file.display()))
+        .collect();
+    let missing = missing.concat();
+    print(&format!("{plan}\n{missing}This would run. Nothing was touched.\n"))
 }
 
 pub(super) fn resolve(run: &Run) -> Result<Plan> {

@@ -100,6 +100,14 @@ impl ChannelConfig {
         }
     }
 
+    /// Says what would keep the channel from opening, as far as that can be told without touching anything.
+    pub fn check(&self, secret: &dyn Fn(&str) -> Option<String>) -> Result<(), ChannelError> {
+        match self {
+            ChannelConfig::Log(_) | ChannelConfig::File(_) => Ok(()),
+            ChannelConfig::Webhook(config) => webhook::Webhook::open(config, secret).map(drop),
+        }
+    }
+
     /// Opens the channel; `secret` looks up environment variables.
     pub fn open(
         &self,
