@@ -122,7 +122,11 @@ impl Definition {
         let mut faults = Vec::new();
         for (name, value) in parameters {
             match self.parameters.iter().position(|parameter| parameter.name == name) {
-                None => faults.push(format!("no parameter is called {name}")),
+                None => {
+                    let known: Vec<&str> = self.parameters.iter().map(|it| it.name).collect();
+                    let known = known.join(", ");
+                    faults.push(format!("no parameter is called {name}; there are {known}"));
+                }
                 Some(at) => match self.parameters[at].fault(value) {
                     Some(fault) => faults.push(fault),
                     None => said.values.push((at, value)),

@@ -66,8 +66,15 @@ fn show(dir: &Path, number: Number, seq: u64) -> Result<()> {
         format_ms(received_at),
         plain(&reason),
         plain(&now),
-        raw.escape_ascii(),
+        legible(&raw),
     ))
+}
+
+/// Text as it is, to be copied, mended and sent again; what is none, escaped.
+fn legible(raw: &[u8]) -> String {
+    let text = std::str::from_utf8(raw).ok();
+    let text = text.filter(|text| !text.chars().any(|c| c.is_control() && !c.is_whitespace()));
+    text.map_or_else(|| raw.escape_ascii().to_string(), str::to_owned)
 }
 
 fn every(dir: &Path) -> Result<Vec<DeadLetter>> {

@@ -15,6 +15,10 @@ use crate::rerun::{Rerun, Stretch};
 pub(crate) fn plan(run: &Run) -> Result<()> {
     let plan = resolve(run)?;
     let journal_dir = plan.journal_dir();
+    if !journal_dir.exists() {
+        let dir = journal_dir.display();
+        return print(&format!("There is no journal in {dir} yet: nothing to compare with.\n"));
+    }
     let beginning = Beginning::of(&journal_dir, &plan.checkpoints.base_dir)?;
     let vouched_from = beginning.vouched_from();
     let rerun = Rerun {

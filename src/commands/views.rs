@@ -49,10 +49,12 @@ pub(crate) fn views(views: Views) -> Result<()> {
 
 fn list(reader: &ViewReader) -> Result<()> {
     let mut text = String::new();
-    for view in reader.views()? {
+    let all = reader.views()?;
+    let width = all.iter().map(|view| view.name.len() + 2).max().unwrap_or(0);
+    for view in all {
         let key: Vec<_> = view.columns[..view.key].iter().map(|it| it.name.as_str()).collect();
-        writeln!(text, "{:<18}{}", view.name, view.doc)?;
-        writeln!(text, "{:<18}key: {}", "", key.join(", "))?;
+        writeln!(text, "{:<width$}{}", view.name, view.doc)?;
+        writeln!(text, "{:<width$}key: {}", "", key.join(", "))?;
     }
     let progress = reader.progress()?;
     match progress.watermark_ms {
