@@ -96,7 +96,8 @@ fn what_a_rule_does_not_understand_is_shown() {
     script.watermark("2025-06-02T09:08:00Z");
     let told = script.told();
     let row = told.row("rules", &["team_drift"]);
-    assert_eq!(text(&row, "problem"), "no parameter is called agents_out_mim");
+    let problem = "no parameter is called agents_out_mim; there are agents_out_min, lasting_s";
+    assert_eq!(text(&row, "problem"), problem);
     let row = told.row("rules", &["team_drifd"]);
     assert_eq!(text(&row, "problem"), "no rule has this name");
     assert_eq!(row["enabled"], Value::Null);

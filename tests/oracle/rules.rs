@@ -44,7 +44,15 @@ pub(crate) fn rows(known: &[Envelope], watermark: EventTime, settings: &Settings
                 enabled = update.enabled.unwrap_or(enabled);
                 for p in &update.parameters {
                     let fault = match definition.parameters.iter().find(|d| d.name == p.name) {
-                        None => format!("no parameter is called {}", p.name),
+                        None => {
+                            let there: Vec<&str> =
+                                definition.parameters.iter().map(|d| d.name).collect();
+                            format!(
+                                "no parameter is called {}; there are {}",
+                                p.name,
+                                there.join(", ")
+                            )
+                        }
                         Some(d) if p.value_milli < d.min_milli => {
                             format!("{} must be at least {}", p.name, d.min_milli / 1000)
                         }
