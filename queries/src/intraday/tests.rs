@@ -84,9 +84,9 @@ fn a_surge_refreshes_at_once_and_once() {
     let refresh = queue.refreshes.last().unwrap();
     assert_eq!((refresh.trigger.as_str(), refresh.at), ("volume_surge", at));
     assert_eq!(refresh.intervals_updated, 40, "the one under way and all after it");
-    // κ = 1/0.12², φ = 1.5; half of the ten expected had been due when 25 had come.
+    // κ = 1/0.12², φ = 3.5; half of the ten expected had been due when 25 had come.
     let kappa = 1.0 / (0.12 * 0.12);
-    let factor = (kappa + 25.0 / 1.5) / (kappa + 5.0 / 1.5);
+    let factor = (kappa + 25.0 / 3.5) / (kappa + 5.0 / 3.5);
     let change = (factor - 1.0) * 100_000.0;
     assert_eq!(refresh.volume_change_mpct, f64::round(change) as i64);
     // What has come, and the other half of the quarter.
