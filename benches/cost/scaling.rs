@@ -10,7 +10,7 @@ use crate::ratio::{Scale, engine};
 const WIDTH: f64 = 420.0;
 const HEIGHT: f64 = 260.0;
 const LEFT: f64 = 62.0;
-const RIGHT: f64 = 16.0;
+const RIGHT: f64 = 40.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 46.0;
 const COLORS: [&str; 3] = ["#2f6fde", "#d9541e", "#2e8b57"];
@@ -113,15 +113,17 @@ fn panel(svg: &mut String, left: f64, title: &str, agents: &[u32], curves: &[Cur
             "<path d=\"M{}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"2\"/>",
             line.join("L")
         );
+        // Of two curves that meet, one has its figures above, the other below.
+        let beside = if nth % 2 == 1 { 15.0 } else { -7.0 };
         for ((x, y), value) in points.iter().zip(curve) {
             let _ = writeln!(
                 svg,
                 "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{color}\"/><text x=\"{x:.1}\" \
                  y=\"{:.1}\" text-anchor=\"middle\" font-size=\"10\" fill=\"{color}\">{value:.0}</text>",
-                y - 7.0
+                y + beside
             );
         }
-        let from = left + LEFT + nth as f64 * 125.0;
+        let from = left + LEFT + nth as f64 * 120.0;
         let _ = writeln!(svg, "<text x=\"{from:.0}\" y=\"31\" fill=\"{color}\">{name}</text>");
     }
 }
