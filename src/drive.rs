@@ -166,7 +166,8 @@ fn deliver(mut delivery: Delivery, road: &Road) -> Result<Option<Epoch>> {
     loop {
         match road.writer.append(delivery) {
             Ok(appended) => {
-                road.heard.note(note, appended.rejected.iter().map(|(item, _)| *item));
+                road.heard.note(&note);
+                road.heard.reached(note, appended.rejected.iter().map(|(item, _)| *item));
                 return Ok(Some(appended.epoch));
             }
             Err(Refused { refusal, delivery: again }) => {

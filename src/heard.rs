@@ -71,20 +71,26 @@ impl Heard {
         name.clone_into(&mut self.lock().entry(partition).or_default().name);
     }
 
-    /// A delivery was taken by the journal, but for the items it made dead letters: whose time may be anything.
-    pub(crate) fn note(&self, mut note: Note, refused: impl IntoIterator<Item = usize>) {
-        for item in refused {
-            note.times[item] = None;
-        }
+    /// A delivery was taken by the journal.
+    pub(crate) fn note(&self, note: &Note) {
         let now = self.clock.now_ms();
         let mut voices = self.lock();
         let voice = voices.entry(note.partition).or_default();
         voice.events += note.events;
-        voice.last_event = voice.last_event.max(note.times.into_iter().flatten().max());
         voice.unknown.fields += note.unknown.fields;
         voice.unknown.values += note.unknown.values;
         voice.last_received = Some(now);
         voice.error = None;
+    }
+
+    /// A delivery is durable. Of the items that the journal made dead letters the time may be anything: it does not count.
+    pub(crate) fn reached(&self, mut note: Note, refused: impl IntoIterator<Item = usize>) {
+        for item in refused {
+            note.times[item] = None;
+        }
+        let mut voices = self.lock();
+        let voice = voices.entry(note.partition).or_default();
+        voice.last_event = voice.last_event.max(note.times.into_iter().flatten().max());
     }
 
     /// Per source what of its events nobody knew.
@@ -152,12 +158,13 @@ impl http::Journal for Door {
     fn submit(&self, delivery: Delivery) -> Result<Receipt, NotDurable> {
         let note = Note::of(&delivery);
         let receipt = http::Journal::submit(&self.writer, delivery)?;
+        self.heard.note(&note);
         let heard = self.heard.clone();
         Ok(Box::pin(async move {
             let appended = receipt.await?;
             let items = appended.items.iter().enumerate();
             let refused = items.filter(|(_, placed)| placed.refused.is_some());
-            heard.note(note, refused.map(|(item, _)| item));
+            heard.reached(note, refused.map(|(item, _)| item));
             Ok(appended)
         }))
     }
