@@ -6,11 +6,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use highwater_dataflow::view::Stamps;
 use highwater_dataflow::{Batch, Clock, Epoch, EventTime, Kept, Millis, Part};
 use highwater_ingest::checkpoint::{self, About, Checkpoints, Found};
-use highwater_ingest::journal::{self, Disk, Hash, JournalWriter, Scan, SegmentStat, Tip};
+use highwater_ingest::journal::{
+    self, Committed, Disk, Hash, JournalWriter, Scan, SegmentStat, Tip,
+};
 use highwater_queries::retain::Base;
 use highwater_queries::{Entry, Settings};
 use tracing::{info, warn};
@@ -22,7 +24,7 @@ const SHAPE: &str = "base 1";
 /// The part of a base's file that holds the watermark of all journals, where there are several.
 const WATERMARK: &str = "watermark";
 /// Frames folded between two compactions.
-pub(crate) const FOLD: usize = 10_000;
+const FOLD: usize = 10_000;
 
 /// Where a replay begins.
 #[derive(Default)]
@@ -78,11 +80,9 @@ impl Beginning {
     fn usable(journal_dir: &Path, found: &Found) -> Result<Option<Beginning>> {
         let read = found.read().map_err(anyhow::Error::from);
         match read.and_then(|it| Ok((decode(&it.kept)?, it.about))) {
-            Ok(((base, watermark), About { epoch, seq, hash, .. })) => {
-                // An epoch of a cluster may have no frame in this journal: the last one before it counts.
-                let there = journal::tip_until(journal_dir, epoch)?;
-                if there.is_some_and(|tip| (tip.seq, tip.hash) == (seq, hash)) {
-                    return Ok(Some(Beginning { after: epoch, base: Some(base), watermark }));
+            Ok(((base, watermark), about)) => {
+                if about.is_of(journal_dir)? {
+                    return Ok(Some(Beginning { after: about.epoch, base: Some(base), watermark }));
                 }
                 warn!(path = %found.path.display(), "base passed over: it is of another journal");
             }
@@ -96,6 +96,30 @@ impl Beginning {
         let read = found.read()?;
         let (base, watermark) = decode(&read.kept)?;
         Ok(Beginning { after: read.about.epoch, base: Some(base), watermark })
+    }
+
+    /// The base with the journal after it, up to `goal`, and the epoch of the last frame in it.
+    pub(crate) fn through(
+        self,
+        journal_dir: &Path,
+        goal: Epoch,
+        fold: impl Fn(&mut Base, Committed),
+        compact: impl Fn(&mut Base),
+    ) -> Result<(Base, Epoch)> {
+        let mut base = self.base.unwrap_or_default();
+        let mut scan = Scan::open(journal_dir, self.after)?;
+        let mut reached = self.after;
+        let mut frames = 0_usize;
+        while let Some(frame) = scan.next_frame()?.filter(|frame| frame.meta.epoch <= goal) {
+            reached = frame.meta.epoch;
+            fold(&mut base, frame);
+            frames += 1;
+            if frames.is_multiple_of(FOLD) {
+                compact(&mut base);
+            }
+        }
+        compact(&mut base);
+        Ok((base, reached))
     }
 
     /// The base as the first epoch of a replay.
@@ -174,21 +198,14 @@ impl Retention {
         if store.list()?.first().is_some_and(|newest| goal.epoch <= newest.epoch) {
             return Ok(());
         }
-        let Beginning { after, base, .. } =
-            if store.list()?.is_empty() { Beginning::default() } else { self.newest()? };
-        let mut base = base.unwrap_or_default();
-        let mut scan = Scan::open(&self.journal_dir, after)?;
-        let mut frames = 0_usize;
-        while scan.at().epoch < goal.epoch {
-            let frame = scan.next_frame()?.context("the journal ends before its segments do")?;
+        let from = if store.list()?.is_empty() { Beginning::default() } else { self.newest()? };
+        let fold = |base: &mut Base, frame: Committed| {
             base.fold(frame.envelopes, &frame.signals, &self.settings);
-            frames += 1;
-            if frames.is_multiple_of(FOLD) {
-                base.compact(&self.settings);
-            }
-        }
-        base.compact(&self.settings);
+        };
+        let compact = |base: &mut Base| base.compact(&self.settings);
         let Tip { epoch, seq, hash } = goal;
+        let (base, reached) = from.through(&self.journal_dir, epoch, fold, compact)?;
+        ensure!(reached == epoch, "the journal ends before its segments do");
         store.write(&about(epoch, seq, hash), &encode(epoch, &base, None))?;
         info!(events = base.len(), record = seq, "journal folded into the base");
         Ok(())

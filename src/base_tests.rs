@@ -82,7 +82,7 @@ impl Rig {
     }
 
     fn checkpoint(&self, epoch: Epoch) {
-        let tip = journal::tip_at(&self.dir.path().join("journal"), epoch).unwrap().unwrap();
+        let tip = journal::tip_until(&self.dir.path().join("journal"), epoch).unwrap().unwrap();
         let Tip { epoch, seq, hash } = tip;
         let about = About { definition: "x".into(), epoch, seq, hash, changelog: None };
         self.checkpoints.write(&about, &Kept { epoch, workers: Vec::new() }).unwrap();

@@ -95,28 +95,25 @@ pub(crate) fn newest(
         return Ok(None);
     }
     let wanted = Wanted { marker, ..*wanted };
-    let ours = |&About { epoch, seq, hash, .. }: &About| {
-        Ok(journal::tip_at(dir, epoch)? == Some(Tip { epoch, seq, hash }))
-    };
-    whole(store, &wanted, ours)?.next().transpose()
+    whole(store, &wanted, dir)?.next().transpose()
 }
 
-/// The checkpoints that suit, are whole and, by `ours`, of the journal that is here; newest first. Each is read when its
+/// The checkpoints that suit, are whole and of the journal in `dir`; newest first. Each is read when its
 /// turn comes; what is passed over is reported.
 pub(crate) fn whole<'a>(
     store: &Checkpoints,
     wanted: &'a Wanted<'_>,
-    ours: impl Fn(&About) -> Result<bool> + 'a,
+    dir: &'a Path,
 ) -> Result<impl Iterator<Item = Result<Checkpoint>> + 'a> {
     Ok(store.list()?.into_iter().filter_map(move |found| match found.read() {
-        Ok(checkpoint) if wanted.suits(&checkpoint.about) => match ours(&checkpoint.about) {
+        Ok(checkpoint) if wanted.suits(&checkpoint.about) => match checkpoint.about.is_of(dir) {
             Ok(true) => Some(Ok(checkpoint)),
             Ok(false) => {
                 let path = found.path.display();
                 warn!(%path, "checkpoint passed over: it is of another journal");
                 None
             }
-            Err(error) => Some(Err(error)),
+            Err(error) => Some(Err(error.into())),
         },
         Ok(_) => None,
         Err(error) => {

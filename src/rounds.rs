@@ -12,8 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use highwater_dataflow::{Clock, Datum, Epoch, Kept, Runtime, Says};
-use highwater_ingest::checkpoint::{About, Checkpoint, Checkpoints};
-use highwater_ingest::journal;
+use highwater_ingest::checkpoint::{Checkpoint, Checkpoints};
 use highwater_sinks::{Known, OpenViews};
 use tracing::warn;
 
@@ -94,12 +93,7 @@ pub(crate) fn usable(
         }
         wanted.marker = views.marker;
     }
-    // An epoch of the cluster may have no frame in this journal: the last one before it counts.
-    let ours = |about: &About| {
-        let there = journal::tip_until(dir, about.epoch)?;
-        Ok(there.is_some_and(|tip| (tip.seq, tip.hash) == (about.seq, about.hash)))
-    };
-    checkpoints::whole(store, &wanted, ours)?.map(|found| Ok(found?.about.epoch)).collect()
+    checkpoints::whole(store, &wanted, dir)?.map(|found| Ok(found?.about.epoch)).collect()
 }
 
 /// Makes sure that the views, now that they are open, are what was known of them before: `epoch` is what all have

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use highwater_dataflow::{Epoch, EventTime, Folded, Kept, Refusals};
 use highwater_ingest::checkpoint::{self, About, Checkpoints};
-use highwater_ingest::journal::{self, Scan, SegmentStat, Tip};
+use highwater_ingest::journal::{self, Committed, SegmentStat, Tip};
+use highwater_queries::retain::Base;
 use tracing::info;
 
 use crate::base::{self, Beginning, Retention};
@@ -101,28 +102,19 @@ impl Trim {
         let Retention { journal_dir, base_dir, settings, .. } = &self.retention;
         let mut before = store.list()?.into_iter().filter(|found| found.epoch < goal);
         let before = before.find_map(|found| Beginning::read(&found).ok());
-        let Beginning { after, base, .. } = match before {
+        let from = match before {
             Some(before) => before,
             None if journal::segments(journal_dir)?.first().is_none_or(|it| it.first_seq <= 1) => {
                 Beginning::default()
             }
             None => bail!("no base in {} is whole", base_dir.display()),
         };
-        let mut base = base.unwrap_or_default();
-        let mut scan = Scan::open(journal_dir, after)?;
-        let mut frames = 0_usize;
-        while let Some(frame) = scan.next_frame()? {
-            if frame.meta.epoch > goal {
-                break;
-            }
+        let fold = |base: &mut Base, frame: Committed| {
             let refused = |seq| refusals.contains(self.number.seq(seq));
             base.fold_admitted(frame.envelopes, &frame.signals, refused);
-            frames += 1;
-            if frames.is_multiple_of(base::FOLD) {
-                base.compact_at(watermark, settings);
-            }
-        }
-        base.compact_at(watermark, settings);
+        };
+        let compact = |base: &mut Base| base.compact_at(watermark, settings);
+        let (base, _) = from.through(journal_dir, goal, fold, compact)?;
         let tip = journal::tip_until(journal_dir, goal)?;
         let Tip { seq, hash, .. } = tip.context("the journal's past is gone")?;
         let about = base::about(goal, seq, hash);

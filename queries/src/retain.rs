@@ -93,12 +93,7 @@ impl Base {
     ) {
         let oldest = self.progress.watermark().saturating_sub(settings.correction());
         let counted = |event: &Envelope| is_reference(&event.event) || oldest <= event.at;
-        let events = events.into_iter().filter(counted);
-        self.events.extend(events.map(|envelope| (envelope.seq, envelope)));
-        for signal in signals {
-            self.progress.apply(*signal);
-        }
-        self.progress.advance();
+        self.take(events.into_iter().filter(counted), signals);
     }
 
     /// As [`Base::fold`], of one journal of several, where others say what came too late, or a second time: `refused`.
@@ -108,7 +103,10 @@ impl Base {
         signals: &[Signal],
         refused: impl Fn(u64) -> bool,
     ) {
-        let events = events.into_iter().filter(|envelope| !refused(envelope.seq));
+        self.take(events.into_iter().filter(|envelope| !refused(envelope.seq)), signals);
+    }
+
+    fn take(&mut self, events: impl Iterator<Item = Envelope>, signals: &[Signal]) {
         self.events.extend(events.map(|envelope| (envelope.seq, envelope)));
         for signal in signals {
             self.progress.apply(*signal);

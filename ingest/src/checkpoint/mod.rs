@@ -18,7 +18,7 @@ use highwater_dataflow::{Epoch, Kept};
 use sha2::{Digest, Sha256};
 use tracing::info;
 
-use crate::journal::{Disk, Hash, RealDisk, Step};
+use crate::journal::{self, Disk, Hash, JournalError, RealDisk, Step};
 
 /// How many are kept: the newest, and the one before it in case the newest is damaged.
 pub const KEPT: usize = 2;
@@ -34,6 +34,15 @@ pub struct About {
     pub hash: Hash,
     /// The last epoch that the changelog had when it was written, where there is one.
     pub changelog: Option<Epoch>,
+}
+
+impl About {
+    /// Whether it is of the journal in `dir`. An epoch of a cluster may have no frame in every journal: the last one
+    /// before it counts.
+    pub fn is_of(&self, dir: &Path) -> Result<bool, JournalError> {
+        let there = journal::tip_until(dir, self.epoch)?;
+        Ok(there.is_some_and(|tip| (tip.seq, tip.hash) == (self.seq, self.hash)))
+    }
 }
 
 /// A checkpoint, read back.

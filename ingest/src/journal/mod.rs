@@ -58,7 +58,7 @@ pub use self::outlet::{Committed, DeadLetter, FrameMeta};
 pub use self::reader::Reader;
 pub use self::receipts::Receipt;
 pub use self::replay::path_of;
-pub use self::scan::{Scan, SegmentStat, segments, tip_at, tip_until};
+pub use self::scan::{Scan, SegmentStat, segments, tip_until};
 pub use self::store::{Recovery, Tip};
 pub use self::verify::{Report, SegmentReport, Stat, stat, verify};
 pub use self::writer::{

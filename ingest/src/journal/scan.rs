@@ -114,8 +114,3 @@ pub fn tip_until(dir: &Path, epoch: Epoch) -> Result<Option<Tip>, JournalError> 
     }
     Ok(None)
 }
-
-/// The frame with exactly this epoch, as a place in the chain; `None` when the journal in `dir` does not have it.
-pub fn tip_at(dir: &Path, epoch: Epoch) -> Result<Option<Tip>, JournalError> {
-    Ok(tip_until(dir, epoch)?.filter(|tip| tip.epoch == epoch))
-}

@@ -44,7 +44,7 @@ fn a_backup_beside_a_writer_that_rotates_and_drops_is_whole() {
         let mut copy = Rig::open(&to, small.clone()).unwrap();
         let found = copy.journal.tip();
         assert!((tip.seq..=last.seq).contains(&found.seq), "{found:?}");
-        assert_eq!(tip_at(&to, tip.epoch).unwrap(), Some(tip), "the chain is the same one");
+        assert_eq!(tip_until(&to, tip.epoch).unwrap(), Some(tip), "the chain is the same one");
         let http = copy.live("http");
         assert_eq!(copy.append(http, 1, START).unwrap().meta.first_seq, found.seq + 1);
     }
