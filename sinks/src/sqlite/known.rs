@@ -4,10 +4,9 @@ use std::path::Path;
 
 use highwater_dataflow::Epoch;
 use highwater_dataflow::view::View;
-use rusqlite::OptionalExtension;
 
 use super::check::condemned;
-use super::open::{opened_read_only, read_marker};
+use super::open::{opened_read_only, read_definition, read_marker};
 use super::schema::Table;
 use crate::error::SinkError;
 
@@ -27,13 +26,9 @@ pub fn known(path: &Path, views: &[&'static View]) -> Result<Known, SinkError> {
     }
     let conn = opened_read_only(path)?;
     let marker = read_marker(&conn)?;
-    let sql = "SELECT fingerprint FROM _definition";
-    let definition: Option<String> = conn.query_row(sql, [], |row| row.get(0)).optional()?;
+    let definition = read_definition(&conn)?;
     for table in views.iter().copied().map(Table::of) {
-        let sql = "SELECT sql FROM sqlite_schema WHERE name = ?1";
-        let stored: Option<String> =
-            conn.query_row(sql, [table.view.name], |row| row.get(0)).optional()?;
-        if stored.as_ref() != Some(&table.create) {
+        if table.stored(&conn)?.as_ref() != Some(&table.create) {
             return Ok(Known { marker, definition: None });
         }
     }

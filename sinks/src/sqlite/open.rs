@@ -87,6 +87,12 @@ pub(super) fn read_marker(conn: &Connection) -> Result<Option<Epoch>, SinkError>
     Ok(marker.flatten().map(|epoch| epoch as Epoch))
 }
 
+/// The `Wiring::definition` that the rows are of, as far as the tables are those of the views.
+pub(super) fn read_definition(conn: &Connection) -> Result<Option<String>, SinkError> {
+    let sql = "SELECT fingerprint FROM _definition";
+    Ok(conn.query_row(sql, [], |row| row.get(0)).optional()?)
+}
+
 /// The connection, and whether a check is still due.
 fn try_open(path: &Path, first: u64) -> Result<(Connection, bool), SinkError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE

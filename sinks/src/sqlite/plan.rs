@@ -176,10 +176,7 @@ pub(super) fn steps<'a>(
     }
     for (view, rows) in desired.views() {
         let table = Table::of(view);
-        let stored: Option<String> = conn
-            .query_row("SELECT sql FROM sqlite_schema WHERE name = ?1", [view.name], |r| r.get(0))
-            .optional()?;
-        steps.push(match stored {
+        steps.push(match table.stored(conn)? {
             Some(sql) if sql == table.create => adjust(conn, table, rows, desired.vouched_from)?,
             None => Step::Build { table, rows, lost: 0, existed: false },
             Some(_) => {

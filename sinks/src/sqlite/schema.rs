@@ -80,6 +80,12 @@ pub(crate) struct Table {
 }
 
 impl Table {
+    /// The statement that made the table of this name in a database; `None` where there is none.
+    pub(super) fn stored(&self, conn: &Connection) -> Result<Option<String>, SinkError> {
+        let sql = "SELECT sql FROM sqlite_schema WHERE name = ?1";
+        Ok(conn.query_row(sql, [self.view.name], |row| row.get(0)).optional()?)
+    }
+
     pub(crate) fn of(view: &'static View) -> Table {
         assert!(view.key <= view.columns.len(), "the key of {} is made of its columns", view.name);
         assert!(!view.name.starts_with('_'), "names that begin with _ are the program's own");

@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use highwater_dataflow::view::{Row, View};
 use highwater_dataflow::{BEGINNING, Epoch, EventTime};
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params_from_iter};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params_from_iter};
 
 use super::batch::Batch;
 use super::cell::{Bound, Key};
 use super::check::Checking;
-use super::open::{Opened, opened, read_marker};
+use super::open::{Opened, opened, read_definition, read_marker};
 use super::plan::{Desired, Reconciled, Step, steps};
 use super::schema::{Catalogued, Table, quoted};
 use crate::error::SinkError;
@@ -75,9 +75,7 @@ impl Store {
 
     /// Of which definition the rows are; `None` when that is not known, or a table is not as its view defines it.
     pub(crate) fn definition(&self) -> Result<Option<String>, SinkError> {
-        let sql = "SELECT fingerprint FROM _definition";
-        let stored = self.conn.query_row(sql, [], |row| row.get(0)).optional()?;
-        Ok(stored.filter(|_| self.fits.get()))
+        Ok(read_definition(&self.conn)?.filter(|_| self.fits.get()))
     }
 
     /// The views have reached the end of the replay: readers are told. Returns the watermark as of the marker.
@@ -227,9 +225,7 @@ impl Store {
     fn create_missing(&self) -> Result<(), SinkError> {
         self.write(|tx| {
             for table in self.tables.values() {
-                let sql = "SELECT sql FROM sqlite_schema WHERE name = ?1";
-                let stored: Option<String> =
-                    tx.query_row(sql, [table.view.name], |row| row.get(0)).optional()?;
+                let stored = table.stored(tx)?;
                 if stored.as_ref() != Some(&table.create) {
                     self.fits.set(false);
                 }
