@@ -1,6 +1,7 @@
 //! The benchmarks of the program run, small, and write what they promise. What they measure here means nothing.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 fn bench(args: &str) -> String {
@@ -14,6 +15,10 @@ fn bench(args: &str) -> String {
     said
 }
 
+fn summary(out: &Path) -> serde_json::Value {
+    serde_json::from_str(&fs::read_to_string(out.join("summary.json")).unwrap()).unwrap()
+}
+
 #[test]
 fn latency_is_reported_per_path_and_stage_and_nothing_is_lost() {
     let dir = tempfile::tempdir().unwrap();
@@ -23,9 +28,7 @@ fn latency_is_reported_per_path_and_stage_and_nothing_is_lost() {
         out.display()
     ));
     assert!(said.contains("0 not found in the journal"), "{said}");
-    let summary = fs::read_to_string(out.join("summary.json")).unwrap();
-    let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
-    assert_eq!(summary["lost"], 0);
+    assert_eq!(summary(&out)["lost"], 0);
     assert!(fs::read_to_string(out.join("report.html")).unwrap().contains("<svg"));
     for path in ["agent_state", "contact"] {
         assert!(out.join(format!("{path}_view_committed.hgrm")).exists(), "{path}");
@@ -41,9 +44,7 @@ fn a_storm_loses_nothing() {
         out.display()
     ));
     assert!(said.contains("0 not found in the journal"), "{said}");
-    let summary = fs::read_to_string(out.join("summary.json")).unwrap();
-    let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
-    let storm = &summary["storm"];
+    let storm = &summary(&out)["storm"];
     assert_eq!(storm["arrivals_journaled"], storm["arrivals_in_views"]);
     assert!(storm["arrivals_journaled"].as_u64() > Some(0));
 }

@@ -131,7 +131,17 @@ impl Engine {
 }
 
 pub(crate) fn batch(epoch: Epoch, events: Vec<Event>, bound: EventTime) -> Batch<Event> {
-    let signals = vec![Signal::Bound { partition: 0, bound }];
+    batch_of(0, epoch, events, bound)
+}
+
+/// Of one process of several, which is a partition of its own.
+pub(crate) fn batch_of(
+    process: usize,
+    epoch: Epoch,
+    events: Vec<Event>,
+    bound: EventTime,
+) -> Batch<Event> {
+    let signals = vec![Signal::Bound { partition: process as u32, bound }];
     Batch { epoch, events, signals, stamps: Arc::new(Stamps::default()) }
 }
 

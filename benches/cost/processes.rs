@@ -8,11 +8,10 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use highwater_dataflow::view::Stamps;
-use highwater_dataflow::{Batch, Epoch, EventTime, FOREVER, Says, Signal};
+use highwater_dataflow::{Batch, Epoch, FOREVER, Says};
 
 use crate::center::{Center, Event};
-use crate::engine::{Half, Query};
+use crate::engine::{Half, Query, batch_of};
 use crate::ratio::{Cost, FULL, Scale, Stretch, TINY, beside, count, cpu_time, median};
 
 /// Prints what a second process changes; the CPU time is that of both.
@@ -120,11 +119,11 @@ fn opening(half: &Half, query: Query, center: Center, process: usize) -> Epoch {
     let chunks: Vec<&[Event]> = hires.chunks(10_000).collect();
     if process == 0 {
         for (nth, chunk) in chunks.iter().enumerate() {
-            half.runtime.send(batch(nth as Epoch + 1, chunk.to_vec(), center.bound(0), process));
+            half.runtime.send(batch_of(process, nth as Epoch + 1, chunk.to_vec(), center.bound(0)));
         }
     }
     let last = chunks.len() as Epoch + 2;
-    half.runtime.send(batch(last - 1 + process as Epoch, Vec::new(), center.bound(0), process));
+    half.runtime.send(batch_of(process, last - 1 + process as Epoch, Vec::new(), center.bound(0)));
     half.runtime.pass(last, Says::default()).expect("the workers live");
     last
 }
@@ -135,13 +134,10 @@ fn share(stretch: &Stretch, last: &mut Epoch, process: usize) -> Vec<Batch<Event
     *last += stretch.len() as Epoch;
     let epochs = stretch.iter().enumerate().filter(|(nth, _)| nth % 2 == process);
     epochs
-        .map(|(nth, (events, bound))| batch(first + nth as Epoch, events.clone(), *bound, process))
+        .map(|(nth, (events, bound))| {
+            batch_of(process, first + nth as Epoch, events.clone(), *bound)
+        })
         .collect()
-}
-
-fn batch(epoch: Epoch, events: Vec<Event>, bound: EventTime, process: usize) -> Batch<Event> {
-    let signals = vec![Signal::Bound { partition: process as u32, bound }];
-    Batch { epoch, events, signals, stamps: std::sync::Arc::new(Stamps::default()) }
 }
 
 fn send(half: &Half, batches: Vec<Batch<Event>>, last: Epoch) {
@@ -153,7 +149,7 @@ fn send(half: &Half, batches: Vec<Batch<Event>>, last: Epoch) {
 
 /// Event time ends.
 fn closing(half: &Half, last: Epoch, process: usize) {
-    half.runtime.send(batch(last + 1 + process as Epoch, Vec::new(), FOREVER, process));
+    half.runtime.send(batch_of(process, last + 1 + process as Epoch, Vec::new(), FOREVER));
     half.runtime.pass(last + 2, Says::default()).expect("the workers live");
 }
 

@@ -1,9 +1,8 @@
 //! `highwater bench latency`: the real service under a load that does not wait for it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -15,7 +14,7 @@ use super::join::{self, Notes, histogram_of};
 use super::load::{self, Schedule, Sent};
 use super::page::Page;
 use super::receiver::Receiver as Alerts;
-use super::report::{Flood, Report, Setting, hgrm};
+use super::report::{Flood, Report, Setting, save};
 use super::target::{Service, Target};
 use super::{plot, process};
 use crate::clock::WallClock;
@@ -129,7 +128,8 @@ pub(crate) fn latency(args: &Latency) -> Result<()> {
         peak_bytes,
     };
     let report = Report::new(setting, &joined, &feed.shots, floods);
-    write(&report, &args.out)?;
+    let files = [("summary.json", report.json()), ("report.html", plot::html(&report))];
+    save(&args.out, report.lines.iter().chain(&report.held), &files)?;
     print(&format!(
         "{}\nwritten to {}: report.html, summary.json, *.hgrm\n",
         report.text(),
@@ -153,19 +153,6 @@ fn flood(to: SocketAddr, events: &[&[u8]], batch: usize, width: usize) -> Result
         p99_us: histogram.value_at_percentile(99.0),
         p999_us: histogram.value_at_percentile(99.9),
     })
-}
-
-fn write(report: &Report, out: &Path) -> Result<()> {
-    fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
-    let write = |name: &str, text: &str| {
-        let path = out.join(name);
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
-    };
-    for line in report.lines.iter().chain(&report.held).filter(|it| !it.histogram.is_empty()) {
-        write(&line.file(), &hgrm(&line.histogram))?;
-    }
-    write("summary.json", &report.json())?;
-    write("report.html", &plot::html(report))
 }
 
 fn seconds(duration: Duration) -> f64 {

@@ -133,8 +133,8 @@ pub(super) fn paced(
 pub(super) fn again(to: SocketAddr, requests: &[Vec<u8>], sent: &mut [Sent]) -> Result<usize> {
     let refused: Vec<usize> =
         (0..sent.len()).filter(|nth| matches!(sent[*nth].status, 429 | 503)).collect();
-    let bodies: Vec<Vec<u8>> = refused.iter().map(|nth| requests[*nth].clone()).collect();
-    for (nth, taken) in refused.iter().zip(insist(to, &bodies)?) {
+    let taken = insist(to, refused.iter().map(|nth| &requests[*nth]))?;
+    for (nth, taken) in refused.iter().zip(taken) {
         (sent[*nth].answered, sent[*nth].status) = (taken.answered, taken.status);
     }
     Ok(refused.len())
@@ -178,10 +178,13 @@ pub(super) fn preload(to: SocketAddr, events: &[&[u8]]) -> Result<()> {
     insist(to, &requests).map(drop)
 }
 
-fn insist(to: SocketAddr, requests: &[Vec<u8>]) -> Result<Vec<Sent>> {
+fn insist<'a>(
+    to: SocketAddr,
+    requests: impl IntoIterator<Item = &'a Vec<u8>>,
+) -> Result<Vec<Sent>> {
     let mut stream = connect(to)?;
     let mut from = BufReader::new(stream.try_clone().context("cannot share a connection")?);
-    let mut sent = Vec::with_capacity(requests.len());
+    let mut sent = Vec::new();
     for request in requests {
         let at = WallClock.instant();
         loop {

@@ -1,10 +1,13 @@
 //! The results in figures: a table for people, JSON for programs, and HdrHistogram's percentile files for plotters.
 
 use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
+use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
-use highwater_dataflow::latency::{self, Path};
+use highwater_dataflow::latency;
 use serde::Serialize;
 
 use super::feed::Shot;
@@ -138,7 +141,7 @@ impl Report {
         floods: Vec<Flood>,
     ) -> Report {
         let mut lines = Vec::new();
-        for path in Path::ALL {
+        for path in latency::Path::ALL {
             for stage in Stage::ALL {
                 let of_path = joined.ways.iter().filter(|way| shots[way.shot].path == path);
                 let histogram = histogram_of(of_path.filter_map(|way| way.after(stage)));
@@ -273,7 +276,7 @@ impl Report {
 }
 
 /// The budget of a path at a stage, where the product's sources set one.
-fn budget(path: Path, stage: Stage) -> Option<Duration> {
+fn budget(path: latency::Path, stage: Stage) -> Option<Duration> {
     let stage = match stage {
         Stage::Committed => latency::Stage::Committed,
         Stage::Pushed => latency::Stage::Pushed,
@@ -345,8 +348,25 @@ pub(super) fn table(path: &str, stage: &str, lines: &[Line], text: &mut String) 
     }
 }
 
+/// Writes the lines' histograms and these files to a directory, which is made where needed.
+pub(super) fn save<'a>(
+    out: &Path,
+    lines: impl IntoIterator<Item = &'a Line>,
+    files: &[(&str, String)],
+) -> Result<()> {
+    fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    let write = |name: &str, text: &str| {
+        let path = out.join(name);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    };
+    for line in lines.into_iter().filter(|line| !line.histogram.is_empty()) {
+        write(&line.file(), &hgrm(&line.histogram))?;
+    }
+    files.iter().try_for_each(|(name, text)| write(name, text))
+}
+
 /// HdrHistogram's percentile output, values in milliseconds.
-pub(super) fn hgrm(histogram: &Histogram<u64>) -> String {
+fn hgrm(histogram: &Histogram<u64>) -> String {
     let mut text = format!(
         "{:>12} {:>14} {:>10} {:>14}\n\n",
         "Value", "Percentile", "TotalCount", "1/(1-Percentile)"

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -19,7 +18,7 @@ use super::load::{self, Pace, Schedule, Sent};
 use super::page::Page;
 use super::process;
 use super::receiver::Receiver as Alerts;
-use super::report::{Figures, Line, hgrm, table};
+use super::report::{Figures, Line, save, table};
 use super::target::{Service, Target};
 use crate::clock::WallClock;
 use crate::commands::print;
@@ -112,7 +111,9 @@ pub(crate) fn storm(args: &Storm) -> Result<()> {
         peak_bytes: peak,
     };
     let lines = lines(&joined, &ends);
-    write(&found, &lines, &args.out)?;
+    let figures: Vec<Figures> = lines.iter().map(Line::figures).collect();
+    let summary = serde_json::json!({ "storm": found, "latency": figures });
+    save(&args.out, &lines, &[("summary.json", serde_json::to_string_pretty(&summary)?)])?;
     print(&found.text(&lines))?;
     if found.not_in_journal > 0 || found.arrivals_journaled != found.arrivals_in_views {
         bail!(
@@ -216,20 +217,6 @@ fn arrivals_in(views: &Path) -> Result<u64> {
                     + (SELECT count(*) FROM late_events WHERE event_type = 'ContactArrival')";
     let count: i64 = views.query_row(sql, [], |row| row.get(0)).context("cannot count contacts")?;
     Ok(count.unsigned_abs())
-}
-
-fn write(found: &Found, lines: &[Line], out: &Path) -> Result<()> {
-    fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
-    let write = |name: &str, text: &str| {
-        let path = out.join(name);
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
-    };
-    for line in lines.iter().filter(|line| !line.histogram.is_empty()) {
-        write(&line.file(), &hgrm(&line.histogram))?;
-    }
-    let figures: Vec<Figures> = lines.iter().map(Line::figures).collect();
-    let summary = serde_json::json!({ "storm": found, "latency": figures });
-    write("summary.json", &serde_json::to_string_pretty(&summary)?)
 }
 
 #[cfg(test)]

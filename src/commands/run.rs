@@ -28,9 +28,8 @@ pub(crate) fn run(run: &Run) -> Result<()> {
 
 pub(crate) fn check(run: &Run) -> Result<()> {
     let plan = resolve(run)?;
-    let env = |name: &str| std::env::var(name).ok();
     for channel in &plan.alerts {
-        let fault = channel.check(&env).map_err(|error| error.to_string());
+        let fault = channel.check(&environment).map_err(|error| error.to_string());
         fault.map_err(|what| Unusable::new(&run.config, what))?;
     }
     let files = plan.sources.iter().flat_map(SourcePlan::files).filter(|file| !file.exists());
@@ -41,11 +40,14 @@ pub(crate) fn check(run: &Run) -> Result<()> {
     print(&format!("{plan}\n{missing}This would run. Nothing was touched.\n"))
 }
 
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 pub(super) fn resolve(run: &Run) -> Result<Plan> {
     let path = &run.config;
-    let env = |name: &str| std::env::var(name).ok();
     let config = overridden(config::read(path)?, run)?;
-    let plan = Plan::resolve(config, base(path), &env);
+    let plan = Plan::resolve(config, base(path), &environment);
     Ok(plan.map_err(|what| Unusable::new(path, what))?)
 }
 
