@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::slice;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -131,7 +132,8 @@ impl Journal {
         drop(book);
         let shared = &self.book;
         let ledger = || shared.lock().expect("no panic while the book is locked").ledger.clone();
-        if let Err(error) = self.store.append(&assembled.frame, ledger, &self.options) {
+        let frames = slice::from_ref(&assembled.frame);
+        if let Err(error) = self.store.append(frames, ledger, &self.options) {
             return Err(Box::new(NotWritten { error, inputs: assembled.undo() }));
         }
         book = self.book.lock().expect("no panic while the book is locked");

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use highwater_dataflow::Signal;
+use highwater_dataflow::{EventTime, Signal};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -149,36 +149,97 @@ pub fn import(dir: &Path, input: &mut dyn BufRead) -> Result<Exported, JournalEr
     let nothing = Witness { generation: 0, epoch: 0, seq, hash: [0; 32], retained_from: first_seq };
     WitnessFile::create(dir, nothing)?;
     Segment::create(dir, &meta)?;
-    let options = Options::default();
-    let (mut store, mut ledger, _) = Store::open(dir, &options, clock_ms, Box::new(RealDisk))?;
-    let mut imported = Exported::default();
-    loop {
-        let sha256 = BASE64.encode(lines.sha.clone().finalize());
-        match lines.next()? {
-            Some(Line::Frame(line)) => {
-                let frame = Frame::try_from(line).map_err(|what| lines.bad(what))?;
-                let tip = store.tip();
-                if frame.epoch <= tip.epoch || frame.first_seq != tip.seq + 1 {
-                    return Err(lines.bad("its frame does not follow the one before it"));
+    let mut import = Import::open(dir, clock_ms)?;
+    let read = import.read(&mut lines);
+    import.write()?;
+    read?;
+    import.store.close()?;
+    Ok(import.imported)
+}
+
+/// A journal that is being made.
+struct Import {
+    store: Store,
+    options: Options,
+    /// What the frames that are written add up to, and with those that are not.
+    written: Ledger,
+    ledger: Ledger,
+    /// Not written yet: a sync for each would take an hour where the whole takes a minute.
+    frames: Vec<Frame>,
+    bytes: usize,
+    imported: Exported,
+}
+
+/// Frames become durable together up to about so many bytes of records.
+const TOGETHER: usize = 4 << 20;
+
+impl Import {
+    fn open(dir: &Path, clock_ms: EventTime) -> Result<Import, JournalError> {
+        let options = Options::default();
+        let (store, ledger, _) = Store::open(dir, &options, clock_ms, Box::new(RealDisk))?;
+        Ok(Import {
+            store,
+            options,
+            written: ledger.clone(),
+            ledger,
+            frames: Vec::new(),
+            bytes: 0,
+            imported: Exported::default(),
+        })
+    }
+
+    /// Takes all lines to the last. What was taken when it fails is good.
+    fn read(&mut self, lines: &mut Input<'_>) -> Result<(), JournalError> {
+        loop {
+            let sha256 = BASE64.encode(lines.sha.clone().finalize());
+            match lines.next()? {
+                Some(Line::Frame(line)) => {
+                    let frame = Frame::try_from(line).map_err(|what| lines.bad(what))?;
+                    self.make_room(&frame)?;
+                    self.take(frame).map_err(|what| lines.bad(what))?;
                 }
-                let mut next = ledger.clone();
-                next.apply(&frame).map_err(|what| lines.bad(what))?;
-                store.append(&frame, || ledger.clone(), &options)?;
-                store.after_append(&options)?;
-                ledger = next;
-                imported.frames += 1;
-                imported.records += frame.records.len() as u64;
-            }
-            Some(Line::End { frames, records, sha256: claimed }) => {
-                if (frames, records) != (imported.frames, imported.records) || claimed != sha256 {
-                    return Err(lines.bad("its last line does not match the lines before it"));
+                Some(Line::End { frames, records, sha256: claimed }) => {
+                    if (Exported { frames, records }) != self.imported || claimed != sha256 {
+                        return Err(lines.bad("its last line does not match the lines before it"));
+                    }
+                    return Ok(());
                 }
-                store.close()?;
-                return Ok(imported);
+                Some(Line::Journal { .. }) => return Err(lines.bad("a second export begins here")),
+                None => return Err(lines.bad("it ends without its last line")),
             }
-            Some(Line::Journal { .. }) => return Err(lines.bad("a second export begins here")),
-            None => return Err(lines.bad("it ends without its last line")),
         }
+    }
+
+    /// Writes what may not be written together with `next`: they are many bytes, or of another hour.
+    fn make_room(&mut self, next: &Frame) -> Result<(), JournalError> {
+        let hour = |frame: &Frame| self.options.hour(frame.clock_ms);
+        let other = self.frames.last().is_some_and(|last| hour(last) != hour(next));
+        if other || self.bytes >= TOGETHER { self.write() } else { Ok(()) }
+    }
+
+    fn take(&mut self, frame: Frame) -> Result<(), &'static str> {
+        let tip = self.store.tip();
+        let last = self.frames.last().map_or((tip.epoch, tip.seq), |it| (it.epoch, it.last_seq()));
+        if frame.epoch <= last.0 || frame.first_seq != last.1 + 1 {
+            return Err("its frame does not follow the one before it");
+        }
+        let mut ledger = self.ledger.clone();
+        ledger.apply(&frame)?;
+        self.ledger = ledger;
+        self.imported.frames += 1;
+        self.imported.records += frame.records.len() as u64;
+        self.bytes += frame.records.iter().map(|record| record.raw.len()).sum::<usize>();
+        self.frames.push(frame);
+        Ok(())
+    }
+
+    fn write(&mut self) -> Result<(), JournalError> {
+        self.store.append(&self.frames, || self.written.clone(), &self.options)?;
+        self.store.after_append(&self.options)?;
+        self.written.clone_from(&self.ledger);
+        self.frames.clear();
+        self.bytes = 0;
+        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use highwater_dataflow::{Epoch, Millis};
+use highwater_dataflow::{Epoch, EventTime, Millis};
 use highwater_model::Envelope;
 
 use super::replay::decode;
@@ -73,6 +73,13 @@ impl Default for Options {
             verify: Verify::Everything,
             decode,
         }
+    }
+}
+
+impl Options {
+    /// The stretch of the clock that `ms` is in: frames of several do not share a segment.
+    pub(super) fn hour(&self, ms: EventTime) -> i64 {
+        ms.div_euclid(self.segment_ms.max(1))
     }
 }
 

@@ -318,12 +318,12 @@ impl Segment {
         if found == "ok" { Ok(()) } else { Err(self.damaged(&found)) }
     }
 
-    /// Commits a frame, synced, with its log's directory entry.
+    /// Commits frames as one, synced, with its log's directory entry.
     ///
-    /// Errors: `Full`, and nothing of it remains; with any other nobody knows.
+    /// Errors: `Full`, and nothing of them remains; with any other nobody knows.
     pub(super) fn append(
         &mut self,
-        frame: &StoredFrame,
+        frames: &[StoredFrame],
         disk: &mut dyn Disk,
     ) -> Result<(), JournalError> {
         if let Some(pages) = disk.page_limit() {
@@ -335,22 +335,24 @@ impl Segment {
         let fail = |e| JournalError::sqlite("cannot write to", path, e);
         let tx =
             self.conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
-        tx.prepare_cached(
-            "INSERT INTO frames (epoch, first_seq, last_seq, rejected, prev_hash, hash, payload)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )
-        .and_then(|mut statement| {
-            statement.execute(params![
-                frame.epoch.cast_signed(),
-                frame.first_seq.cast_signed(),
-                frame.last_seq.cast_signed(),
-                frame.rejected.cast_signed(),
-                frame.prev_hash,
-                frame.hash,
-                frame.payload,
-            ])
-        })
-        .map_err(fail)?;
+        for frame in frames {
+            tx.prepare_cached(
+                "INSERT INTO frames (epoch, first_seq, last_seq, rejected, prev_hash, hash, payload)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )
+            .and_then(|mut statement| {
+                statement.execute(params![
+                    frame.epoch.cast_signed(),
+                    frame.first_seq.cast_signed(),
+                    frame.last_seq.cast_signed(),
+                    frame.rejected.cast_signed(),
+                    frame.prev_hash,
+                    frame.hash,
+                    frame.payload,
+                ])
+            })
+            .map_err(fail)?;
+        }
         let io = |e| JournalError::io("cannot write to", path, e);
         disk.reach(Step::BeforeCommit).map_err(io)?;
         tx.commit().map_err(fail)?;

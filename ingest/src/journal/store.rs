@@ -148,33 +148,42 @@ impl Store {
         self.witness.last.retained_from
     }
 
-    /// Makes a frame durable, witness included. `ledger` gives the state before it, for a new segment's head.
+    /// Makes frames that follow each other durable as one, witness included; they share a segment. `ledger` gives the
+    /// state before them, for a new segment's head.
     ///
     /// Errors: `Full`, and nothing has changed; any other means that this store must not be used again.
     pub(super) fn append(
         &mut self,
-        frame: &Frame,
+        frames: &[Frame],
         ledger: impl FnOnce() -> Ledger,
         options: &Options,
     ) -> Result<(), JournalError> {
-        assert!(
-            frame.epoch > self.tip.epoch && frame.first_seq == self.tip.seq + 1,
-            "a frame follows the last one"
-        );
-        if self.rotation_due(frame, options) {
-            self.rotate(&ledger(), frame.clock_ms)?;
+        let Some(first) = frames.first() else { return Ok(()) };
+        if self.rotation_due(first, options) {
+            self.rotate(&ledger(), first.clock_ms)?;
         }
-        let stored = StoredFrame::new(frame, &self.tip.linked(self.head));
+        let mut tip = self.tip.linked(self.head);
+        let mut stored = Vec::with_capacity(frames.len());
+        for frame in frames {
+            assert!(
+                frame.epoch > tip.epoch && frame.first_seq == tip.seq + 1,
+                "a frame follows the last one"
+            );
+            let frame = StoredFrame::new(frame, &tip);
+            tip = frame.tip();
+            stored.push(frame);
+        }
         self.active.append(&stored, &mut *self.disk)?;
-        let tip = stored.tip();
         self.reach(Step::BeforeWitness)?;
         let Tip { epoch, seq, hash } = tip;
         self.witness.write(Witness { epoch, seq, hash, ..self.witness.last })?;
         self.reach(Step::AfterWitness)?;
         self.tip = tip;
         self.head = None;
-        self.active_bytes += stored.payload.len() as u64;
-        self.log_bytes += stored.payload.len() as u64 + ROW_BYTES;
+        for frame in &stored {
+            self.active_bytes += frame.payload.len() as u64;
+            self.log_bytes += frame.payload.len() as u64 + ROW_BYTES;
+        }
         Ok(())
     }
 
@@ -220,10 +229,9 @@ impl Store {
         let newest = self.segments.last().expect("a journal has a segment");
         // A segment is named by its first record: one without records cannot be followed by another.
         let named = self.tip.seq >= newest.first_seq;
-        let hour = |ms: EventTime| ms.div_euclid(options.segment_ms.max(1));
         named
             && (self.active_bytes >= options.segment_bytes
-                || hour(frame.clock_ms) > hour(self.active_created_ms))
+                || options.hour(frame.clock_ms) > options.hour(self.active_created_ms))
     }
 
     fn rotate(&mut self, ledger: &Ledger, now_ms: EventTime) -> Result<(), JournalError> {

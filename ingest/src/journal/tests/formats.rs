@@ -190,3 +190,23 @@ fn an_export_imports_as_the_same_journal() {
     let error = import(&copy.path().join("garbage"), &mut b"{}\n".as_slice()).unwrap_err();
     assert!(matches!(error, JournalError::BadExport { line: 1, .. }), "{error}");
 }
+
+#[test]
+fn an_import_begins_a_segment_with_each_hour() {
+    let (dir, copy) = (scratch(), scratch());
+    let mut rig = Rig::open(dir.path(), options()).unwrap();
+    let http = rig.live("http");
+    for _ in 0..3 {
+        for i in 0..4 {
+            rig.append(http, 3, START + i).unwrap();
+        }
+        rig.clock.advance(3_600_000);
+    }
+    let mut text = Vec::new();
+    export(dir.path(), &mut text).unwrap();
+    import(copy.path(), &mut text.as_slice()).unwrap();
+    assert_eq!(frames(copy.path()), frames(dir.path()));
+    let begun = |dir| -> Vec<u64> { segments(dir).unwrap().iter().map(|s| s.first_seq).collect() };
+    assert_eq!(begun(copy.path()), [1, 13, 25]);
+    assert_eq!(verify(copy.path()).unwrap().problem.map(|e| e.to_string()), None);
+}
