@@ -9,3 +9,4 @@ mod perturbed;
 mod queues;
 mod rules;
 mod script;
+mod waits;

@@ -72,7 +72,7 @@ pub struct ContactComplete {
     pub disposition: Option<Name>,
     pub transfer: bool,
     /// Time in queue before the answer, where the source knows it (JSON `wait_ms`, optional and ours): otherwise
-    /// it is derived from arrival and answer.
+    /// it is derived from arrival and answer, and not known without an arrival.
     pub wait_ms: Option<i64>,
 }
 

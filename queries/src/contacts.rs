@@ -16,8 +16,8 @@ pub enum Outcome {
     /// It arrived. `offered`: to an agent, which those that gave up in the voice menu were not.
     /// `open`: neither finished nor given up yet, as far as is known.
     Arrived { offered: bool, open: bool },
-    /// An agent took it after `wait` ms in queue.
-    Answered { wait: Millis },
+    /// An agent took it after `wait` ms in queue; `None` where no event tells.
+    Answered { wait: Option<Millis> },
     /// It gave up in queue after `wait` ms.
     Abandoned { wait: Millis },
     /// It was finished; handling took `handle` ms, after-call work included.
@@ -32,7 +32,8 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Told {
     pub outcome: Outcome,
-    /// When the contact was offered: its arrival; where none was heard of, its answer or abandonment less the wait.
+    /// When the contact was offered: its arrival; where none was heard of, its answer or abandonment less the wait; its
+    /// answer, the latest it can have been, where that is not known either.
     pub offered_at: i64,
     /// When it was over, one way or the other; `None` until then.
     pub ended_at: Option<i64>,
@@ -135,7 +136,8 @@ pub fn tell(facts: &[Fact], over: bool, out: &mut Vec<(i64, Told)>) {
         }
     }
     if let Some(at) = answered_at {
-        let wait = reported.or(arrival.map(|arrived| (at - arrived).max(0))).unwrap_or(0);
+        // Without either it is not known, which is not a contact that was answered at once.
+        let wait = reported.or(arrival.map(|arrived| (at - arrived).max(0)));
         say(at, Outcome::Answered { wait });
     }
     if let Some((at, handle, _)) = complete {

@@ -27,8 +27,10 @@ pub struct Measures {
     pub abandoned_in_time: i64,
     /// Gave up within the short-abandon limit.
     pub abandoned_short: i64,
-    /// Waiting time of the answered, ms.
+    /// Waiting time of the answered, as far as it is known, ms.
     pub wait_ms: i64,
+    /// Of the answered, those of which no event tells how long they waited.
+    pub wait_unknown: i64,
     pub completed: i64,
     /// Handling time of the completed, ms: what the average is of.
     pub completed_ms: i64,
@@ -66,6 +68,7 @@ impl Group for Measures {
         self.abandoned_in_time += other.abandoned_in_time * times;
         self.abandoned_short += other.abandoned_short * times;
         self.wait_ms += other.wait_ms * times;
+        self.wait_unknown += other.wait_unknown * times;
         self.completed += other.completed * times;
         self.completed_ms += other.completed_ms * times;
         self.handle_ms += other.handle_ms * times;
@@ -115,7 +118,9 @@ impl Measures {
             Outcome::Arrived { offered, open } => {
                 Measures { arrivals: 1, offered: offered.into(), in_progress: open.into(), ..zero }
             }
-            Outcome::Answered { wait } => Measures {
+            // In time or not, nobody knows: it has no part in any service level.
+            Outcome::Answered { wait: None } => Measures { answered: 1, wait_unknown: 1, ..zero },
+            Outcome::Answered { wait: Some(wait) } => Measures {
                 answered: 1,
                 answered_in_time: (wait <= promise.threshold_ms).into(),
                 wait_ms: wait,
@@ -145,11 +150,15 @@ impl Measures {
     }
 
     /// The part and the whole of a service level. Linear: those of a sum are the sums of those.
+    ///
+    /// Every definition asks of an answered contact whether it was in time. Where that is not known it counts in neither
+    /// part nor whole: in the whole alone it would count as late, in both as in time.
     fn parts(&self, definition: ServiceLevel) -> (i64, i64) {
-        let left = self.answered + self.abandoned;
+        let answered = self.answered - self.wait_unknown;
+        let left = answered + self.abandoned;
         match definition {
             ServiceLevel::Offered => (self.answered_in_time, left),
-            ServiceLevel::Answered => (self.answered_in_time, self.answered),
+            ServiceLevel::Answered => (self.answered_in_time, answered),
             ServiceLevel::Connect => (self.answered_in_time + self.abandoned_in_time, left),
             ServiceLevel::AbandonsWithinExcluded => {
                 (self.answered_in_time, left - self.abandoned_in_time)
@@ -171,16 +180,16 @@ impl Measures {
         percent(self.level_met, self.level_of)
     }
 
-    /// The name of that definition; `mixed` where it was changed in between, `None` before any outcome.
+    /// The name of that definition; `mixed` where it was changed in between, `None` before anything counts in it.
     pub fn definition(&self) -> Option<&'static str> {
         let mut chosen = ServiceLevel::ALL.iter().filter(|level| self.chosen[**level as usize] > 0);
         let first = chosen.next()?;
         Some(if chosen.next().is_some() { "mixed" } else { first.name() })
     }
 
-    /// Average speed of answer, ms; undefined without answers.
+    /// Average speed of answer of those whose wait is known, ms; undefined without any.
     pub fn asa_ms(&self) -> Option<f64> {
-        ratio(self.wait_ms, self.answered)
+        ratio(self.wait_ms, self.answered - self.wait_unknown)
     }
 
     /// Average handle time of the completed, ms; biased low while contacts are in progress.
@@ -220,6 +229,7 @@ impl Measures {
             self.abandoned_in_time.into(),
             self.abandoned_short.into(),
             self.wait_ms.into(),
+            self.wait_unknown.into(),
             self.handle_ms.into(),
             self.busy_ms.into(),
             self.idle_ms.into(),
@@ -241,7 +251,7 @@ pub(crate) fn window_cells(
 }
 
 /// The columns of every view of queue measures, as [`Measures::cells`] fills them.
-pub const COLUMNS: [Column; 24] = [
+pub const COLUMNS: [Column; 25] = [
     Column::int("arrivals", "contacts that arrived, voice-menu hang-ups included"),
     Column::int("offered", "arrivals that were offered to agents"),
     Column::int("answered", "contacts answered"),
@@ -252,7 +262,7 @@ pub const COLUMNS: [Column; 24] = [
         "aht_ms",
         "average handle time of the completed, ms; biased low while in_progress > 0",
     ),
-    Column::real("asa_ms", "average speed of answer of the answered, ms"),
+    Column::real("asa_ms", "wait_ms / (answered - wait_unknown): average speed of answer, ms"),
     Column::real("abandon_pct", "abandoned / (answered + abandoned)"),
     Column::real(
         "occupancy_pct",
@@ -264,7 +274,10 @@ pub const COLUMNS: [Column; 24] = [
         "offered, answered, connect, abandons_within_excluded or short_abandons_excluded, as below; mixed where \
          it was changed within this time",
     ),
-    Column::real("sl_offered_pct", "answered in time / (answered + abandoned)"),
+    Column::real(
+        "sl_offered_pct",
+        "answered in time / (answered + abandoned); here and in the next four, answered is without wait_unknown",
+    ),
     Column::real("sl_answered_pct", "answered in time / answered"),
     Column::real("sl_connect_pct", "answered or abandoned in time / (answered + abandoned)"),
     Column::real(
@@ -272,10 +285,14 @@ pub const COLUMNS: [Column; 24] = [
         "answered in time / (answered + abandoned later than the threshold)",
     ),
     Column::real("sl_excl_short_pct", "answered in time / (answered + abandoned - short abandons)"),
-    Column::int("answered_in_time", "answered within the queue's threshold"),
+    Column::int("answered_in_time", "known to be answered within the queue's threshold"),
     Column::int("abandoned_in_time", "abandoned within the queue's threshold"),
     Column::int("abandoned_short", "abandoned within the short-abandon limit"),
-    Column::int("wait_ms", "waiting time of the answered, summed, ms"),
+    Column::int("wait_ms", "waiting time of the answered, as far as it is known, summed, ms"),
+    Column::int(
+        "wait_unknown",
+        "of the answered, those of which no event tells how long they waited: in no service level, in no average",
+    ),
     Column::int("handle_ms", "handling time, summed, ms; where it counts is queries.attribution"),
     Column::int("busy_ms", "agents' time on contacts of the queue, after-call work included, ms"),
     Column::int("idle_ms", "time of available agents who are skilled for the queue, ms"),

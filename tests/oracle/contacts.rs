@@ -7,12 +7,22 @@ use highwater_model::{AbandonStage, AgentState, ContactId, Envelope, Event, Queu
 /// What became of a contact, at its event time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    Arrived { offered: bool, open: bool },
+    Arrived {
+        offered: bool,
+        open: bool,
+    },
     Waiting,
     InProgress,
-    Answered { wait: i64 },
-    Completed { handle: i64 },
-    Abandoned { wait: i64 },
+    /// `None`: nobody said when it arrived, or how long it waited.
+    Answered {
+        wait: Option<i64>,
+    },
+    Completed {
+        handle: i64,
+    },
+    Abandoned {
+        wait: i64,
+    },
 }
 
 #[derive(Default)]
@@ -104,7 +114,7 @@ fn story<'a>(
 }
 
 impl Story {
-    /// The wait its completion tells of; 0 if it tells of none.
+    /// The wait its completion tells of; where it tells of none, it can have been offered at its answer at the latest.
     fn reported_wait(&self) -> i64 {
         self.completed.iter().max().and_then(|(_, _, wait)| *wait).unwrap_or(0)
     }
@@ -142,8 +152,8 @@ impl Story {
         }
         if let Some(at) = answered {
             let said = completed.and_then(|(_, _, wait)| wait);
-            let seen = arrived.map_or(0, |arrived| (at - arrived).max(0));
-            say(at, Outcome::Answered { wait: said.unwrap_or(seen) });
+            let seen = arrived.map(|arrived| (at - arrived).max(0));
+            say(at, Outcome::Answered { wait: said.or(seen) });
         }
         if let Some((at, handle, _)) = completed {
             say(at, Outcome::Completed { handle });

@@ -94,7 +94,7 @@ fn row(queue: &QueueId, now: &Now<'_>) -> Row {
             row.push(interval[1].clone());
             row.extend_from_slice(&interval[3..interval.len() - 1]);
         }
-        None => row.extend(std::iter::repeat_n(Value::Null, 25)),
+        None => row.extend(std::iter::repeat_n(Value::Null, 26)),
     }
     row
 }

@@ -13,7 +13,10 @@ pub(crate) struct Sums {
     pub(crate) arrivals: i64,
     pub(crate) offered: i64,
     pub(crate) left: Left,
+    /// Of those whose wait is known.
     pub(crate) wait_ms: i64,
+    /// Answered after nobody knows how long; apart from all of `left`.
+    pub(crate) unclear: i64,
     pub(crate) completed: i64,
     /// Of the completed.
     pub(crate) completed_ms: i64,
@@ -26,7 +29,7 @@ pub(crate) struct Sums {
     pub(crate) by_definition: [Left; 5],
 }
 
-/// Who left a queue, and how.
+/// Who left a queue, and how, of those of whom it is known how long they waited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Left {
     pub(crate) answered: i64,
@@ -113,7 +116,8 @@ fn sums(promises: &Promises, told: &Telling) -> Option<Sums> {
         Outcome::Arrived { offered, open } => {
             Sums { arrivals: 1, offered: offered.into(), in_progress: open.into(), ..zero }
         }
-        Outcome::Answered { wait } => {
+        Outcome::Answered { wait: None } => Sums { unclear: 1, ..zero },
+        Outcome::Answered { wait: Some(wait) } => {
             let answered_in_time = i64::from(wait <= threshold);
             leaves(Left { answered: 1, answered_in_time, ..Left::default() }, wait)
         }
@@ -164,6 +168,7 @@ impl Sums {
         self.offered += other.offered;
         self.left.add(&other.left);
         self.wait_ms += other.wait_ms;
+        self.unclear += other.unclear;
         self.completed += other.completed;
         self.completed_ms += other.completed_ms;
         self.handle_ms += other.handle_ms;
@@ -198,16 +203,17 @@ impl Sums {
     pub(crate) fn cells(&self) -> Vec<Value> {
         let left = &self.left;
         let (level, name) = self.chosen();
+        let answered = left.answered + self.unclear;
         let mut cells = vec![
             Value::Int(self.arrivals),
             Value::Int(self.offered),
-            Value::Int(left.answered),
+            Value::Int(answered),
             Value::Int(left.abandoned),
             Value::Int(self.in_progress),
             Value::Int(self.completed),
             mean(self.completed_ms, self.completed),
             mean(self.wait_ms, left.answered),
-            percent(left.abandoned, left.answered + left.abandoned),
+            percent(left.abandoned, answered + left.abandoned),
             percent(self.busy_ms, self.busy_ms + self.idle_ms),
             level,
             name,
@@ -221,6 +227,7 @@ impl Sums {
             left.abandoned_in_time,
             left.abandoned_short,
             self.wait_ms,
+            self.unclear,
             self.handle_ms,
             self.busy_ms,
             self.idle_ms,

@@ -117,10 +117,11 @@ export class Queues {
     };
     const offered = sum(({ interval }) => interval?.offered);
     // Weighted by what each definition divides by, as near as the rows allow.
-    const weight = this.definition === 'sl_answered_pct' ? 'answered' : 'offered';
-    const rated = queues.filter(({ interval }) => Number.isFinite(interval?.[this.definition]) && interval[weight] > 0);
-    const weights = rated.reduce((total, { interval }) => total + interval[weight], 0);
-    const level = weights > 0 ? rated.reduce((total, { interval }) => total + interval[this.definition] * interval[weight], 0) / weights : null;
+    const base = this.definition === 'sl_answered_pct' ? 'answered' : 'offered';
+    const weight = interval => interval[base] - (interval.wait_unknown ?? 0);
+    const rated = queues.filter(({ interval }) => Number.isFinite(interval?.[this.definition]) && weight(interval) > 0);
+    const weights = rated.reduce((total, { interval }) => total + weight(interval), 0);
+    const level = weights > 0 ? rated.reduce((total, { interval }) => total + interval[this.definition] * weight(interval), 0) / weights : null;
     const longest = Math.max(-1, ...queues.map(({ now }) => now?.longest_wait_s ?? -1));
     const tiles = [
       { name: 'Waiting', value: count(sum(queue => this.waiting(queue))) },
