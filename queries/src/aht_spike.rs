@@ -18,7 +18,7 @@ use highwater_dataflow::window::{
     Behavior, Max, Mean, Quantiles, Ratio, SlidingWindows, Trigger, over,
 };
 use highwater_dataflow::{Alerts, FOREVER, Finding, Millis, Point, Revision, Span, Table};
-use highwater_model::{Event, QueueId};
+use highwater_model::{ContactId, Event, QueueId};
 
 use crate::registry::Shared;
 use crate::rule::{Definition, Parameter, Terms, incident, raise, terms};
@@ -64,7 +64,8 @@ pub(crate) fn reach(settings: &Settings) -> Millis {
 /// horizons, histories of one reach more.
 pub fn aht_spike<'s>(shared: &Shared<'s>, settings: &Settings) -> Alerts<'s> {
     let horizon = shared.input.correction;
-    let averages = averages(shared, settings);
+    let completions = completions(shared);
+    let averages = averages(&completions, settings);
     let usual = usual(&averages, settings);
     let levels = averages
         .as_of_join("usual handle time", usual, 3 * horizon, |queue, _, average, usual| {
@@ -83,13 +84,13 @@ pub fn aht_spike<'s>(shared: &Shared<'s>, settings: &Settings) -> Alerts<'s> {
             judge(terms, aht, usual)
         });
     let incidents = found.alarms.map(|(queue, alarm)| incident(queue, alarm, Vec::new()));
-    // Completions of the window, or of the history it is held against.
-    let records = shared.input.contact_events().flat_map(|envelope| match envelope.event {
-        Event::ContactComplete(e) => {
-            Some((e.queue.0, Revision { at: envelope.at, seq: envelope.seq }))
-        }
-        _ => None,
-    });
+    // Words on completions of the window, or of the history it is held against: where the contact was, or is.
+    let words = contact_words(shared)
+        .map(|(contact, Point { at, seq, .. })| (contact, Revision { at, seq }));
+    let records = completions
+        .map(|(contact, Point { at, .. })| (contact.clone(), (contact.1, at)))
+        .revised("completions revised", words, |place, _| Some(place.clone()))
+        .map(|((queue, at), by)| (queue.0, Revision { at: at.min(by.at), seq: by.seq }));
     let revised = rows.revised("handle times revised", records, |(queue, level), by| {
         (by.at < level.from).then(|| queue.clone())
     });
@@ -108,25 +109,35 @@ fn judge(terms: &Terms, aht: Ratio, (p95, periods): Usual) -> Option<Finding> {
     })
 }
 
+/// A contact on a queue, and what was said of it: `(handle, wait)`, ms.
+type Word = ((ContactId, QueueId), Point<(i64, Option<i64>)>);
+
+fn contact_words<'s>(shared: &Shared<'s>) -> Table<'s, Word> {
+    shared.input.contact_events().flat_map(|envelope| match envelope.event {
+        Event::ContactComplete(e) => {
+            let value = (e.handle_ms, e.wait_ms);
+            Some(((e.contact, e.queue), Point { at: envelope.at, value, seq: envelope.seq }))
+        }
+        _ => None,
+    })
+}
+
+/// The last word on each contact: that counts, as for every view of queues.
+fn completions<'s>(shared: &Shared<'s>) -> Table<'s, Word> {
+    let horizon = shared.input.correction;
+    let over = move |_: &_, point: &Point<_>| point.at.saturating_add(horizon);
+    contact_words(shared).latest_per_key_until("completions", over)
+}
+
 /// Of each rolling window that holds any completion, at its start: its end, their handle times, and the journal position
 /// of the newest.
 type Averages<'s> = Table<'s, (QueueId, (i64, (i64, Ratio, u64)))>;
 
-fn averages<'s>(shared: &Shared<'s>, settings: &Settings) -> Averages<'s> {
-    let horizon = shared.input.correction;
+fn averages<'s>(completions: &Table<'s, Word>, settings: &Settings) -> Averages<'s> {
+    let horizon = settings.correction();
     let every = settings.rolling_every_s * 1000;
-    shared
-        .input
-        .contact_events()
-        .flat_map(|envelope| match envelope.event {
-            Event::ContactComplete(e) => {
-                // The last word on a contact counts, as for every view of queues.
-                let value = (e.handle_ms, e.wait_ms);
-                Some(((e.contact, e.queue), Point { at: envelope.at, value, seq: envelope.seq }))
-            }
-            _ => None,
-        })
-        .latest_per_key_until("completions", move |_, point| point.at.saturating_add(horizon))
+    completions
+        .clone()
         .map(|((_, queue), Point { at, value: (handle, _), seq })| (queue, (at, (handle, seq))))
         .window_into(
             "rolling handle time",
