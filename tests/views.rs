@@ -103,7 +103,8 @@ fn time_settings(seed: u64) -> Settings {
         adherence: AdherenceSettings {
             grace_s: *random.pick(&[0, 0, 90, 300]),
             grace: *random.pick(&[Grace::Whole, Grace::Whole, Grace::Excess]),
-            refresh_s: *random.pick(&[20, 180, 300]),
+            refresh_s: *random.pick(&[20, 180, 420]),
+            day_refresh_s: *random.pick(&[20, 180, 900]),
         },
         payroll: PayrollSettings {
             unpaid_states: if random.chance(50) {

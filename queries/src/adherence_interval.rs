@@ -3,8 +3,8 @@
 //! in   what every millisecond counts as (Scope, Span<Counts>)
 //! out  adherence_interval, adherence_day   one row per scope and stretch that holds time; status open, closing, final
 //!
-//! Running rows are told every `refresh_s` of event time and count the time up to there; a late event or a schedule
-//! edit changes the rows it touches at once. A row is published when the watermark reaches its end, and corrected for
+//! Running intervals are told every `refresh_s` of event time, running days every `day_refresh_s`, and count the time up
+//! to there; a late event or a schedule edit changes the rows it touches at once. A row is published when the watermark reaches its end, and corrected for
 //! the correction horizon.
 
 use highwater_dataflow::view::{Column, Row, Value, View, ViewRow};
@@ -17,7 +17,7 @@ use crate::adherence::Judged;
 use crate::adherence_time::{Counts, Scope, TimeSums, adherence_time};
 use crate::input::{Entry, Inputs};
 use crate::placement::{Days, date};
-use crate::settings::Settings;
+use crate::settings::{AdherenceSettings, Settings};
 
 /// A row of `adherence_interval`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -147,19 +147,23 @@ pub(crate) fn publish<'s>(
 ) {
     let time = adherence_time(input, adherence, settings);
     let size = settings.interval();
-    let refresh = settings.adherence.refresh_s * 1000;
+    let AdherenceSettings { refresh_s, day_refresh_s, .. } = settings.adherence;
     let pace = |every| Pace { every, horizon: input.correction, reach: input.correction + REACH };
     let interval = move |_: &Scope, at: i64| {
         let start = at.div_euclid(size) * size;
         Window { start, end: start + size }
     };
     let rate = |counts: &Counts| counts.rate();
-    let intervals =
-        time.clone().accrue("adherence intervals", pace(common(refresh, size)), interval, rate);
+    let intervals = time.clone().accrue(
+        "adherence intervals",
+        pace(common(refresh_s * 1000, size)),
+        interval,
+        rate,
+    );
     graph.publish(intervals.rows.map(|(scope, row)| AdherenceInterval(scope, row)));
     let days = Days::default();
     let day = move |scope: &Scope, at| days.day(&scope.zone, at);
-    let days = time.accrue("adherence days", pace(refresh), day, rate);
+    let days = time.accrue("adherence days", pace(day_refresh_s * 1000), day, rate);
     graph.publish(days.rows.map(|(scope, row)| AdherenceDay(scope, row)));
 }
 

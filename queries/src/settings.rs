@@ -54,8 +54,10 @@ pub struct AdherenceSettings {
     pub grace_s: i64,
     /// What a longer exception counts: `whole` of it, or only the `excess` over the grace. Default whole.
     pub grace: Grace,
-    /// How often the rows of running intervals and days are told, seconds of event time. Default 60.
+    /// How often the rows of running intervals are told, seconds of event time. Default 60.
     pub refresh_s: i64,
+    /// How often the rows of running days are told, seconds of event time; divides 900. Default 300.
+    pub day_refresh_s: i64,
 }
 
 /// What an exception longer than the grace counts.
@@ -86,7 +88,7 @@ pub struct PayrollSettings {
 
 impl Default for AdherenceSettings {
     fn default() -> Self {
-        AdherenceSettings { grace_s: 0, grace: Grace::Whole, refresh_s: 60 }
+        AdherenceSettings { grace_s: 0, grace: Grace::Whole, refresh_s: 60, day_refresh_s: 300 }
     }
 }
 
@@ -220,6 +222,7 @@ impl Settings {
             ("aht_history_s", self.aht_history_s.unwrap_or(self.correction_s)),
             ("dedup_s", self.dedup_s),
             ("adherence.refresh_s", self.adherence.refresh_s),
+            ("adherence.day_refresh_s", self.adherence.day_refresh_s),
         ];
         for (name, value) in positive {
             if value <= 0 {
@@ -253,10 +256,10 @@ impl Settings {
         if self.adherence.grace_s < 0 {
             return Err("queries.adherence.grace_s must not be negative".to_owned());
         }
-        let refresh_s = self.adherence.refresh_s;
-        if 900 % refresh_s != 0 {
+        let day_refresh_s = self.adherence.day_refresh_s;
+        if 900 % day_refresh_s != 0 {
             return Err(format!(
-                "queries.adherence.refresh_s ({refresh_s}) must divide 900: days begin on a quarter of an hour"
+                "queries.adherence.day_refresh_s ({day_refresh_s}) must divide 900: days begin on a quarter of an hour"
             ));
         }
         self.sites.check()?;
@@ -301,8 +304,8 @@ mod tests {
         assert!(told.starts_with("queries.sites.time_zones.north is \"Mars/Olympus\""));
         let told = complaint(|s| s.payroll.unpaid_states.push("siesta".into()));
         assert!(told.contains("\"siesta\"; use states of unknown, offline"));
-        let told = complaint(|s| s.adherence.refresh_s = 7);
-        assert!(told.contains("refresh_s (7) must divide 900"));
+        let told = complaint(|s| s.adherence.day_refresh_s = 7);
+        assert!(told.contains("day_refresh_s (7) must divide 900"));
         assert!(complaint(|s| s.adherence.grace_s = -1).contains("grace_s"));
     }
 }

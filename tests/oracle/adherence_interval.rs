@@ -6,7 +6,7 @@ use highwater_dataflow::view::{Row, Value};
 use highwater_dataflow::{BEGINNING, EventTime, FOREVER};
 use highwater_model::{AgentId, AgentProfile, Envelope, Event};
 use highwater_queries::Settings;
-use highwater_queries::settings::Grace;
+use highwater_queries::settings::{AdherenceSettings, Grace};
 
 use super::accrual::{Accruals, Amounts, Held, date, day};
 use super::adherence::Stretch;
@@ -37,14 +37,15 @@ pub(crate) struct Adherence {
 
 impl Adherence {
     pub(crate) fn new(settings: &Settings) -> Self {
-        let (every, horizon) = (settings.adherence.refresh_s, settings.correction_s);
+        let AdherenceSettings { refresh_s, day_refresh_s, .. } = settings.adherence;
+        let horizon = settings.correction_s;
         // Intervals end on their beat, whatever their length.
-        let meets = |beat: &i64| every % beat == 0 && settings.interval_s % beat == 0;
-        let intervals = (1..=every).rev().find(meets).unwrap();
+        let meets = |beat: &i64| refresh_s % beat == 0 && settings.interval_s % beat == 0;
+        let intervals = (1..=refresh_s).rev().find(meets).unwrap();
         Adherence {
             settings: settings.clone(),
             intervals: Accruals::new(intervals, horizon),
-            days: Accruals::new(every, horizon),
+            days: Accruals::new(day_refresh_s, horizon),
         }
     }
 
