@@ -76,7 +76,8 @@ impl std::error::Error for WrongJournals {}
 
 /// Takes the panics of the engine's threads for what they are: the end of a connection, or what follows from it.
 ///
-/// Timely has no other way to tell. The message it begins with is kept stable for such readers.
+/// Timely has no other way to tell. The message it begins with is kept stable for such readers. What follows may be a
+/// panic of something that is dropped because of the first, which would abort the process as if the fault were its own.
 pub(crate) fn expect_broken_links() {
     use std::sync::atomic::{AtomicBool, Ordering};
     static BROKEN: AtomicBool = AtomicBool::new(false);
@@ -85,14 +86,89 @@ pub(crate) fn expect_broken_links() {
         let thread = std::thread::current();
         let engine = thread.name().is_some_and(|name| name.starts_with("timely:"));
         let text = info.payload_as_str().unwrap_or_default();
-        if engine && text.starts_with("timely communication error:") {
-            if !BROKEN.swap(true, Ordering::Relaxed) {
-                tracing::warn!(reason = text, "lost the connection to another process");
+        match Panic::of(engine, BROKEN.load(Ordering::Relaxed), text) {
+            Panic::Link => {
+                if !BROKEN.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(reason = text, "lost the connection to another process");
+                }
             }
-        } else if engine && BROKEN.load(Ordering::Relaxed) {
-            tracing::debug!(reason = text, "an engine thread ends with the connection");
-        } else {
-            before(info);
+            Panic::Follows => {
+                tracing::debug!(reason = text, "an engine thread ends with the connection");
+            }
+            // The journal has what was acknowledged.
+            Panic::CannotUnwind => std::process::exit(LOST.into()),
+            Panic::Fault => before(info),
         }
     }));
+}
+
+/// What a panic is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Panic {
+    /// A connection has ended.
+    Link,
+    /// It comes of that, and the thread ends.
+    Follows,
+    /// It comes of that, and the process would abort.
+    CannotUnwind,
+    /// Something is wrong here.
+    Fault,
+}
+
+impl Panic {
+    /// `engine`: in a thread of the engine; `broken`: one has told of a connection's end.
+    fn of(engine: bool, broken: bool, text: &str) -> Panic {
+        if engine && text.starts_with("timely communication error:") {
+            Panic::Link
+        } else if !engine || !broken {
+            Panic::Fault
+        } else if text == "panic in a destructor during cleanup" {
+            Panic::CannotUnwind
+        } else {
+            Panic::Follows
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_follows_from_a_broken_link_is_taken_for_a_lost_process() {
+        let link = "timely communication error: reading data: socket closed";
+        let dropped = "panic in a destructor during cleanup";
+        assert_eq!(Panic::of(true, false, link), Panic::Link);
+        assert_eq!(Panic::of(true, true, "a receiver is gone"), Panic::Follows);
+        assert_eq!(Panic::of(true, true, dropped), Panic::CannotUnwind);
+        for (engine, broken, text) in
+            [(true, false, dropped), (false, true, dropped), (false, true, link)]
+        {
+            assert_eq!(Panic::of(engine, broken, text), Panic::Fault, "{text}");
+        }
+    }
+
+    /// The words are those of the standard library; they are known here by this test alone.
+    #[test]
+    fn a_panic_that_cannot_unwind_says_what_is_looked_for() {
+        const CHILD: &str = "HIGHWATER_TEST_ABORTS";
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic!("second");
+            }
+        }
+        if std::env::var_os(CHILD).is_some() {
+            let _bomb = Bomb;
+            panic!("first");
+        }
+        let name = "cluster::tests::a_panic_that_cannot_unwind_says_what_is_looked_for";
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args([name, "--exact", "--nocapture"])
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&child.stderr);
+        assert!(said.contains("panic in a destructor during cleanup"), "{said}");
+    }
 }
