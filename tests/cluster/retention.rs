@@ -114,3 +114,28 @@ fn what_is_gone_from_every_journal_still_counts() {
     in_the_end(&shown, &three.shown(), "with its bases again");
     three.stop();
 }
+
+#[test]
+fn a_lone_process_that_has_dropped_its_beginning_becomes_one_of_two() {
+    let dir = tempfile::tempdir().unwrap();
+    let center = Center::new(43);
+    let bodies = center.bodies(&mut Random::new(43));
+    let parts: Vec<&[String]> = bodies.chunks(bodies.len().div_ceil(4)).collect();
+    let (early, late) = parts.split_at(3);
+    let mut one = forgetful(dir.path(), 1);
+    one.start(&[]);
+    deliver(&one, early);
+    one.repeat_until(&bodies[0], |it| it.nodes[0].has_said(TRIMMED));
+    one.stop();
+    drop(one);
+
+    let mut two = forgetful(dir.path(), 2);
+    two.start(&["--workers", "2"]);
+    two.nodes[0].says(FROM_BASES);
+    for (n, body) in late.concat().iter().enumerate() {
+        two.deliver_to(n % 2, body);
+    }
+    two.close();
+    center.check(&two.shown(), 2, "one of two");
+    two.stop();
+}
