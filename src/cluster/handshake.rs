@@ -33,7 +33,7 @@ use super::tls::{self, Tls};
 /// A handshake takes no longer.
 pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 
-const MAGIC: [u8; 8] = *b"hwclus01";
+const MAGIC: [u8; 8] = *b"hwclus02";
 /// How a TLS handshake begins.
 const TLS_HELLO: [u8; 2] = [0x16, 0x03];
 const NONCE: usize = 32;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use highwater_dataflow::Clock;
-use rustix::net::{RecvFlags, recv, sockopt};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::sockopt;
 use rustls::Connection;
 
 use super::sealed::Sealed;
@@ -81,12 +82,13 @@ impl Link {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
-    /// Whether the other end has closed it. Nothing is read.
+    /// Whether the other end has closed it, also where something it had said before is still to be read.
     pub(super) fn is_closed(&self) -> bool {
-        let mut byte = [0];
-        match recv(&self.stream, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT) {
-            Ok((_, read)) => read == 0,
-            Err(error) => error != rustix::io::Errno::AGAIN && error != rustix::io::Errno::INTR,
+        let ended = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+        let mut ends = [PollFd::new(&self.stream, PollFlags::RDHUP)];
+        match poll(&mut ends, Some(&Timespec::default())) {
+            Ok(_) => ends[0].revents().intersects(ended),
+            Err(error) => error != rustix::io::Errno::INTR,
         }
     }
 
@@ -98,15 +100,24 @@ impl Link {
         clock: &dyn Clock,
     ) -> io::Result<()> {
         while !into.is_empty() {
-            self.stream.set_read_timeout(Some(left(until, clock)?))?;
-            match self.read(into) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(read) => into = &mut into[read..],
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+            let read = self.read_some(into, left(until, clock)?)?;
+            into = &mut into[read..];
         }
         Ok(())
+    }
+
+    /// Reads what there is, and waits for it `at_most` so long.
+    ///
+    /// Errors: the end is one too; and [`is_timeout`].
+    pub(super) fn read_some(&mut self, into: &mut [u8], at_most: Duration) -> io::Result<usize> {
+        self.stream.set_read_timeout(Some(at_most))?;
+        loop {
+            match self.read(into) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Writes all of `bytes` before `until`.
@@ -127,6 +138,12 @@ impl Link {
         }
         Ok(())
     }
+}
+
+/// Whether nothing came, or nothing was taken, in the time there was.
+pub(super) fn is_timeout(error: &io::Error) -> bool {
+    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+    matches!(error.kind(), WouldBlock | TimedOut | Interrupted)
 }
 
 pub(super) fn left(until: Instant, clock: &dyn Clock) -> io::Result<Duration> {
@@ -181,3 +198,7 @@ impl highwater_dataflow::Link for Link {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "link_tests.rs"]
+mod tests;

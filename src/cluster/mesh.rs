@@ -1,14 +1,16 @@
 //! Everyone meets everyone, and all agree on who they are and where to start.
 //!
 //! Who has the higher number calls. Each pair has two connections: one for the engine, one for agreement and signs of
-//! life. Once a process has met all others, it tells each of them whom it met, every run with its random name; only
-//! when all have met the same does anything start. A connection that breaks before is made again, from its start.
+//! life. Once a process has met all others, it tells each of them whom it met, every run with its random name; who has
+//! heard the same from everyone says so, and only who hears that from everyone too starts anything. Until then one that
+//! leaves is noticed at once, and all close what they have and meet again, without starting again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::net::TcpListener;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use highwater_dataflow::{Clock, Epoch};
@@ -19,7 +21,7 @@ use super::WrongJournals;
 use super::begins::{self, Begins};
 use super::door::{self, Answer};
 use super::handshake::{Failed, Handshake, Introduction, Line, nonce};
-use super::link::Link;
+use super::link::{Link, is_timeout, left};
 use super::number::Number;
 use super::plan::{Cluster, addresses};
 use super::watch::Watch;
@@ -92,13 +94,18 @@ pub(crate) fn join(cluster: &Cluster, brings: Brings, clock: Arc<dyn Clock>) -> 
         processes = cluster.hosts.len(),
         "meeting the other processes"
     );
-    loop {
+    for tries in 1_u64.. {
         let met = room.meet();
         match room.agree(met)? {
             Ok(joined) => return Ok(joined),
-            Err(error) => debug!(%error, "somebody left before all had met"),
+            // Not a line for each: one that comes and goes must not fill the log.
+            Err(error) if tries.is_power_of_two() => {
+                info!(%error, tries, "not all have met the same; meeting again");
+            }
+            Err(error) => debug!(%error, tries, "not all have met the same; meeting again"),
         }
     }
+    unreachable!("nobody tries for so long")
 }
 
 fn bind(listen: &str) -> Result<TcpListener> {
@@ -155,6 +162,11 @@ enum Stage {
 }
 
 type Met = BTreeMap<(usize, u8), (Link, Introduction)>;
+/// By process and line.
+type Lines = BTreeMap<(usize, u8), Link>;
+
+/// Said once the same was heard from everyone; no sign of life is like it.
+const AGREED: &[u8; 8] = b"agreed\r\n";
 
 impl Answer for Room {
     fn answer(&self, mut link: Link) -> Result<(), Failed> {
@@ -207,6 +219,10 @@ impl Room {
             return Err(Failed::Stranger("there is no process of its number"));
         }
         let mut state = self.lock();
+        // It may have given up while it was heard out, and called again since.
+        if link.is_closed() {
+            return Ok(());
+        }
         if state.stage == Stage::Formed {
             state.watch.lose(&format!("process {} has started again", theirs.process));
             return Ok(());
@@ -314,27 +330,24 @@ impl Room {
     /// Tells everyone whom we met, and hears the same from everyone.
     ///
     /// The inner error: somebody left, or met somebody else; all meet again.
-    fn agree(&self, met: Met) -> Result<std::io::Result<Joined>> {
+    fn agree(&self, met: Met) -> Result<io::Result<Joined>> {
         let mut all: BTreeMap<usize, Introduction> = BTreeMap::new();
+        all.insert(self.own.process, self.own.clone());
+        all.extend(met.iter().map(|((process, _), (_, theirs))| (*process, theirs.clone())));
+        let mut lines = met.into_iter().map(|(seat, (link, _))| (seat, link)).collect();
+        if let Err(error) = self.exchange(&digest(&all), &mut lines) {
+            // The others see the end of their connections, and meet again too.
+            lines.values().for_each(Link::close);
+            return Ok(Err(error));
+        }
         let (mut links, mut controls): (Vec<Option<Link>>, Vec<(usize, Link)>) =
             ((0..self.own.processes).map(|_| None).collect(), Vec::new());
-        all.insert(self.own.process, self.own.clone());
-        for ((process, line), (link, theirs)) in met {
-            all.insert(process, theirs);
+        for ((process, line), link) in lines {
             if line == Line::Data as u8 {
                 links[process] = Some(link);
             } else {
                 controls.push((process, link));
             }
-        }
-        if let Err(error) = self.exchange(&digest(&all), &mut controls) {
-            // The others see the end of their connections, and meet again too.
-            links
-                .iter()
-                .flatten()
-                .chain(controls.iter().map(|(_, link)| link))
-                .for_each(Link::close);
-            return Ok(Err(error));
         }
         let known = journals(&all)?;
         let resume = common(all.values().map(|it| &it.checkpoints));
@@ -343,13 +356,14 @@ impl Room {
             None => begins::together(&begin(&all))?,
         };
         let links = links.into_iter().map(|link| link.map(Link::release).transpose());
-        let links = links.collect::<std::io::Result<Vec<_>>>()?;
+        let links = links.collect::<io::Result<Vec<_>>>()?;
         let tips = all.values().flat_map(|it| it.journals.iter().map(|(_, tip)| *tip));
         let replay_until = tips.max().unwrap_or(0);
         let shown = all.values().map(|it| it.shown.max(it.now)).max().unwrap_or(0);
         let mut state = self.lock();
         state.stage = Stage::Formed;
         let watch = state.watch.clone();
+        state.seats.retain(|_, (link, _)| !link.is_closed());
         if !state.seats.is_empty() {
             watch.lose("a process has started again");
         }
@@ -377,17 +391,44 @@ impl Room {
         }))
     }
 
-    fn exchange(&self, digest: &[u8], controls: &mut [(usize, Link)]) -> std::io::Result<()> {
+    /// Tells everyone `digest` and hears it from everyone; and then, that it was heard from everyone.
+    ///
+    /// Errors: somebody left, or said something else, or nothing for long.
+    fn exchange(&self, digest: &[u8; 32], lines: &mut Lines) -> io::Result<()> {
         let until = self.clock.instant() + AGREE;
-        for (_, link) in controls.iter_mut() {
-            link.write_by(digest, until, &*self.clock)?;
+        self.tell_and_hear(digest, lines, until)?;
+        self.tell_and_hear(AGREED, lines, until)?;
+        // What was heard may be the last words of one who had to leave.
+        anyone_gone(lines).map_or(Ok(()), Err)
+    }
+
+    fn tell_and_hear<const N: usize>(
+        &self,
+        said: &[u8; N],
+        lines: &mut Lines,
+        until: Instant,
+    ) -> io::Result<()> {
+        let seats = (0..self.own.processes).map(|process| (process, Line::Control as u8));
+        let seats: Vec<_> = seats.filter(|seat| lines.contains_key(seat)).collect();
+        for seat in &seats {
+            lines.get_mut(seat).expect("it is there").write_by(said, until, &*self.clock)?;
         }
-        for (process, link) in controls.iter_mut() {
-            let mut theirs = [0; 32];
-            link.read_by(&mut theirs, until, &*self.clock)?;
-            if theirs != digest {
-                let what = format!("process {process} has met others than we have");
-                return Err(std::io::Error::other(what));
+        for seat in &seats {
+            let (mut heard, mut read) = ([0; N], 0);
+            while read < N {
+                let at_most = left(until, &*self.clock)?.min(LOOK);
+                let link = lines.get_mut(seat).expect("it is there");
+                match link.read_some(&mut heard[read..], at_most) {
+                    Ok(more) => read += more,
+                    Err(error) if is_timeout(&error) => {
+                        anyone_gone(lines).map_or(Ok(()), Err)?;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            if heard != *said {
+                let what = format!("process {} has met others than we have", seat.0);
+                return Err(io::Error::other(what));
             }
         }
         Ok(())
@@ -396,6 +437,12 @@ impl Room {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("nobody panics with the lock")
     }
+}
+
+/// Why nothing can come of it: somebody is gone.
+fn anyone_gone(lines: &Lines) -> Option<io::Error> {
+    let ((process, _), _) = lines.iter().find(|(_, link)| link.is_closed())?;
+    Some(io::Error::other(format!("process {process} has left")))
 }
 
 /// Bytes as text.

@@ -3,7 +3,7 @@
 //! The end of a connection is noticed by the engine too. A process that was stopped, or a network that swallows what
 //! it is given, ends nothing.
 
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use highwater_dataflow::Clock;
 use tracing::warn;
 
-use super::link::Link;
+use super::link::{Link, is_timeout};
 
 /// Signs of life in the time after which their absence means something.
 const SIGNS: u32 = 5;
@@ -68,7 +68,7 @@ fn listen(link: &mut Link, silence: Duration, clock: &dyn Clock) -> String {
             // A sign that does not fit means that none was taken for long: the silence below tells.
             match link.write_by(&[ALIVE], now + every, clock) {
                 Ok(()) => said = Some(now),
-                Err(error) if is_timeout(error.kind()) => said = Some(now),
+                Err(error) if is_timeout(&error) => said = Some(now),
                 Err(error) => return format!("has broken its connection: {error}"),
             }
         }
@@ -82,12 +82,8 @@ fn listen(link: &mut Link, silence: Duration, clock: &dyn Clock) -> String {
         match link.set_read_timeout(Some(wait)).and_then(|()| link.read(&mut signs)) {
             Ok(0) => return "has closed its connection".to_owned(),
             Ok(_) => heard = clock.instant(),
-            Err(error) if is_timeout(error.kind()) => {}
+            Err(error) if is_timeout(&error) => {}
             Err(error) => return format!("has broken its connection: {error}"),
         }
     }
-}
-
-fn is_timeout(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }

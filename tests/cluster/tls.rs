@@ -62,7 +62,7 @@ fn no_plain_text_and_nobody_without_a_certificate(cluster: &Cluster, dir: &Path)
         stream
     };
     let mut plain = connect();
-    plain.write_all(b"hwclus01 and whatever a process without encryption would say").unwrap();
+    plain.write_all(b"hwclus02 and whatever a process without encryption would say").unwrap();
     let mut answer = Vec::new();
     // It may end with a reset: not all was read.
     let _ = plain.read_to_end(&mut answer);
