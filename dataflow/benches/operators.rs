@@ -34,7 +34,7 @@ struct Case {
     build: fn(&mut Graph<'_, Event>),
 }
 
-const CASES: [Case; 8] = [
+const CASES: [Case; 9] = [
     Case {
         name: "nothing",
         build: |graph| {
@@ -59,6 +59,16 @@ const CASES: [Case; 8] = [
         build: |graph| {
             let rows = graph.input().latest_per_key("latest");
             discard(graph, rows);
+        },
+    },
+    Case {
+        // As in a graph of many queries: an event is for one of the operators, and all of them see the watermark.
+        name: "two hundred",
+        build: |graph| {
+            for nth in 0..200 {
+                let some = graph.input().filter(move |(agent, _)| agent % 200 == nth);
+                discard(graph, some.latest_per_key("latest"));
+            }
         },
     },
     Case {

@@ -13,7 +13,6 @@ use std::rc::Rc;
 use differential_dataflow::consolidation::consolidate;
 use rustc_hash::FxBuildHasher;
 use timely::container::CapacityContainerBuilder;
-use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::{Capability, InputCapability};
@@ -21,8 +20,8 @@ use timely::progress::frontier::MutableAntichain;
 use timely::progress::operate::FrontierInterest;
 
 use crate::Datum;
+use crate::edge::Direct;
 use crate::keep::{State, put, take};
-use crate::prompt::Closing;
 use crate::rows::{Deliver, gather};
 use crate::scratch;
 use crate::table::{Change, Table};
@@ -272,16 +271,17 @@ fn in_turns<'s, A: Datum, B: Datum, O: Datum, S: Datum>(
 ) -> (Table<'s, O>, Table<'s, S>) {
     let scope = left.scope();
     let watermarks = left.watermarks.clone();
-    let closing = match (left.how_closed(), right.as_ref().map(|(table, _)| table.how_closed())) {
-        (Closing::Fed(fed), None | Some(Closing::Fed(_))) => Closing::Fed(fed),
-        _ => Closing::Frontiers,
+    let closing = match &right {
+        None => left.how_closed(),
+        Some((right, _)) => left.how_closed().and(right.how_closed()),
     };
     let mut builder = OperatorBuilder::new(name.to_owned(), scope);
 
     let marks: Rc<RefCell<Stash<EventTime>>> = Rc::default();
     let lefts: Rc<RefCell<Stash<Change<A>>>> = Rc::default();
     let rights: Rc<RefCell<Stash<Change<B>>>> = Rc::default();
-    let mut marks_in = builder.new_input(watermarks.stream.clone(), Pipeline);
+    let mut marks_in =
+        builder.new_input(watermarks.stream.clone(), Direct::from(&watermarks.stream));
     let stash = Rc::clone(&lefts);
     let file: Deliver<A> = Box::new(move |cap, rows| stash.borrow_mut().file(cap, rows));
     let mut left_in = gather(&left.rows, left_key, scope, &mut builder, file);
@@ -301,6 +301,7 @@ fn in_turns<'s, A: Datum, B: Datum, O: Datum, S: Datum>(
     let mut side_out: OutputBuilder<_, CapacityContainerBuilder<Vec<Change<S>>>> =
         OutputBuilder::from(side_out);
     let (mut out, mut out_side) = (Out::new(), Out::new());
+    let waiting = closing.waiting();
 
     let main = Table::closing(main, watermarks.clone(), &closing);
     let side = Table::closing(side, watermarks, &closing);
@@ -317,12 +318,11 @@ fn in_turns<'s, A: Datum, B: Datum, O: Datum, S: Datum>(
             let (marks, lefts) = (&mut *marks.borrow_mut(), &mut *lefts.borrow_mut());
             let rights = &mut *rights.borrow_mut();
             let first_open = closing.first_open(frontiers);
-            while let Some(epoch) =
-                [marks.first(), lefts.first(), rights.first()].into_iter().flatten().min()
-            {
-                if epoch >= first_open {
-                    break;
-                }
+            loop {
+                let first = [marks.first(), lefts.first(), rights.first()];
+                let first = first.into_iter().flatten().min();
+                waiting.set(first.unwrap_or(Epoch::MAX));
+                let Some(epoch) = first.filter(|epoch| *epoch < first_open) else { break };
                 let mut capabilities = None;
                 let marks = marks.take(epoch, &mut capabilities);
                 let mut left_rows = lefts.take(epoch, &mut capabilities);

@@ -2,10 +2,12 @@
 
 use std::rc::Rc;
 
+use timely::container::CapacityContainerBuilder;
 use timely::dataflow::Stream;
-use timely::dataflow::operators::rc::SharedStream;
+use timely::dataflow::operators::Operator;
 
 use crate::Datum;
+use crate::edge::Direct;
 use crate::rows::Read;
 use crate::table::{Change, Table, Watermarks};
 use crate::time::Epoch;
@@ -21,7 +23,20 @@ pub struct Events<'s, E: Datum> {
 impl<'s, E: Datum> Events<'s, E> {
     pub(crate) fn new(table: Table<'s, E>) -> Self {
         let prompt = table.rows.prompt();
-        Events { batches: table.stream().shared(), prompt, watermarks: table.watermarks }
+        let rows = table.stream();
+        let edge = Direct::from(&rows);
+        let batches = rows.unary::<CapacityContainerBuilder<Rc<Vec<Change<E>>>>, _, _, _>(
+            edge,
+            "Shared",
+            |_, _| {
+                |input, output| {
+                    input.for_each(|cap, rows| {
+                        output.session(&cap).give_container(&mut Rc::new(std::mem::take(rows)));
+                    });
+                }
+            },
+        );
+        Events { batches, prompt, watermarks: table.watermarks }
     }
 
     /// The events for which `pick` has an answer, as rows of their own.

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
-use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::generic::operator::source;
 use timely::progress::frontier::MutableAntichain;
@@ -15,9 +14,10 @@ use timely::progress::operate::FrontierInterest;
 
 use crate::Datum;
 use crate::alert::Notification;
+use crate::edge::Direct;
 use crate::events::Events;
 use crate::keep::Keeper;
-use crate::prompt::{Closing, Fed};
+use crate::prompt::{Closing, Fed, first_open};
 use crate::pulse::Pulse;
 use crate::refusals::Journals;
 use crate::rows::{Deliver, Reader, gather};
@@ -64,11 +64,11 @@ pub(crate) struct Outlet {
 impl<'s, E: Datum> Graph<'s, E> {
     pub(crate) fn new(
         events: StreamVec<'s, Epoch, Change<E>>,
-        signals: StreamVec<'s, Epoch, Signal>,
+        signals: StreamVec<'s, Epoch, (Epoch, Signal)>,
         keeper: &Keeper,
         fed: Option<Fed>,
     ) -> Self {
-        let closing = fed.clone().map_or(Closing::Frontiers, Closing::Fed);
+        let closing = Closing::of(fed.clone());
         let (watermarks, start) = watermarks(signals, keeper, fed);
         let mut graph = Graph {
             input: Table::closing(events, watermarks, &closing),
@@ -204,7 +204,7 @@ impl<'s, E: Datum> Graph<'s, E> {
                         take(epoch, &mut rows);
                     }
                 }
-                open.set(from);
+                open.set(first_open(frontiers));
             }
         });
     }
@@ -216,13 +216,14 @@ impl<'s, E: Datum> Graph<'s, E> {
         mut heard: impl FnMut(Pulse) + 'static,
     ) {
         let mut builder = OperatorBuilder::new("Epochs".to_owned(), pulses.scope());
-        let mut input = builder.new_input(pulses, Pipeline);
+        let edge = Direct::from(&pulses);
+        let mut input = builder.new_input(pulses, edge);
         let closing = Closing::Frontiers;
         let open = self.open_from(&closing, &mut builder);
         builder.build(move |_| {
             move |frontiers: &[MutableAntichain<Epoch>]| {
                 input.for_each(|_, data| data.drain(..).for_each(&mut heard));
-                open.set(closing.first_open(frontiers));
+                open.set(first_open(frontiers));
             }
         });
     }
@@ -233,7 +234,8 @@ impl<'s, E: Datum> Graph<'s, E> {
         let owner = self.input.scope().index() == 0;
         let marks = self.input.watermarks.stream.clone();
         let mut builder = OperatorBuilder::new("Watermark sink".to_owned(), marks.scope());
-        let mut input = builder.new_input(marks, Pipeline);
+        let edge = Direct::from(&marks);
+        let mut input = builder.new_input(marks, edge);
         let closing = self.input.how_closed();
         let open = self.open_from(&closing, &mut builder);
         builder.build(move |_| {
@@ -248,13 +250,13 @@ impl<'s, E: Datum> Graph<'s, E> {
                     let pending = outbox.entry(*cap.time()).or_default();
                     pending.watermark = data.drain(..).max().max(pending.watermark);
                 });
-                open.set(closing.first_open(frontiers));
+                open.set(first_open(frontiers));
             }
         });
     }
 
-    /// Where a sink notes the first epoch that it has not finished with. One that is prompt has finished with what was
-    /// fed once the worker has stepped, and need not run to say so.
+    /// Where a sink notes how far its frontier has come. One that is prompt has finished with what was fed once the worker
+    /// has stepped, and need not run to say so.
     fn open_from(&mut self, closing: &Closing, sink: &mut Reader<'s>) -> Rc<Cell<Epoch>> {
         let open = Rc::new(Cell::new(Epoch::MIN));
         match closing {
@@ -263,6 +265,7 @@ impl<'s, E: Datum> Graph<'s, E> {
                     sink.set_notify_for(input, FrontierInterest::Never);
                 }
             }
+            Closing::Behind(fed) => fed.watch(&open),
             Closing::Frontiers => self.open_from.push(Rc::clone(&open)),
         }
         open
@@ -283,13 +286,18 @@ impl<'s, E: Datum> Graph<'s, E> {
 impl Outlet {
     /// Whether nothing more can be said at `epoch`.
     pub(crate) fn is_closed(&self, epoch: Epoch) -> bool {
-        let prompt = self.fed.is_none() || self.stepped.get() > epoch;
-        prompt && self.open_from.iter().all(|open| open.get() > epoch)
+        match &self.fed {
+            Some(fed) => self.stepped.get() > epoch && (!fed.astir() || fed.passed(epoch)),
+            None => self.open_from.iter().all(|open| open.get() > epoch),
+        }
     }
 
     /// To be called after every step of the worker.
     pub(crate) fn stepped(&self) {
-        self.stepped.set(self.fed.as_ref().map_or(Epoch::MIN, Fed::to));
+        if let Some(fed) = &self.fed {
+            self.stepped.set(fed.to());
+            fed.stepped();
+        }
     }
 
     /// What `epoch`, closed, has to say; epochs are taken in order.

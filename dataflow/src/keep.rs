@@ -16,10 +16,14 @@ use rustc_hash::FxHashMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use timely::container::CapacityContainerBuilder;
-use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::StreamVec;
 use timely::dataflow::operators::Operator;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::progress::frontier::MutableAntichain;
 
 use crate::Datum;
+use crate::edge::Direct;
+use crate::prompt::{Fed, first_open};
 use crate::table::{Change, Table};
 use crate::time::Epoch;
 
@@ -194,7 +198,8 @@ impl Keeper {
 
 impl<D: Datum> Table<'_, D> {
     /// The same table, whose rows are kept for the differential operator behind it: its traces are filled from them
-    /// when a graph goes on, and [`Table::said`] holds back what that makes it say again.
+    /// when a graph goes on, and [`Table::said`] holds back what that makes it say again. A worker that is alone is
+    /// astir once rows go through ([`crate::prompt`]).
     ///
     /// State: one entry per distinct row.
     pub(crate) fn kept(self, name: &str) -> Self {
@@ -203,54 +208,64 @@ impl<D: Datum> Table<'_, D> {
         let handle = keeper.keep(name, rows);
         let mut waiting = std::collections::BTreeMap::new();
         let watermarks = self.watermarks.clone();
-        let changes =
-            self.stream().unary_frontier::<CapacityContainerBuilder<Vec<Change<D>>>, _, _, _>(
-                Pipeline,
-                name,
-                move |initial, _| {
-                    let mut first = keeper.resumed().map(|epoch| initial.delayed(&epoch));
-                    move |(input, frontier), output| {
-                        if let Some(capability) = first.take() {
-                            let epoch = *capability.time();
-                            let rows = handle.state.borrow();
-                            let rows =
-                                rows.iter().map(|(row, copies)| (row.clone(), epoch, *copies));
-                            output.session(&capability).give_iterator(rows);
-                        }
-                        input.for_each(|cap, data| {
-                            for row in data.drain(..) {
-                                let epoch = row.1;
-                                let (_, rows) = waiting
-                                    .entry(epoch)
-                                    .or_insert_with(|| (cap.delayed(&epoch, 0), Vec::new()));
-                                rows.push(row);
-                            }
-                        });
-                        while let Some(entry) = waiting.first_entry() {
-                            let epoch = *entry.key();
-                            if frontier.less_equal(&epoch) {
-                                break;
-                            }
-                            let (capability, rows) = entry.remove();
-                            handle.before(epoch);
-                            let mut kept = handle.state.borrow_mut();
-                            for (row, _, diff) in &rows {
-                                add(&mut kept, row, *diff);
-                            }
-                            output.session(&capability).give_iterator(rows.into_iter());
-                        }
+        let (closing, fed) = (self.how_closed(), watermarks.fed.clone());
+        let stir = move || fed.iter().for_each(Fed::stir);
+        let stream = self.stream();
+        let edge = Direct::from(&stream);
+        let changes = stream.unary_frontier::<CapacityContainerBuilder<Vec<Change<D>>>, _, _, _>(
+            edge,
+            name,
+            move |initial, _| {
+                let mut first = keeper.resumed().map(|epoch| initial.delayed(&epoch));
+                move |(input, frontier), output| {
+                    if let Some(capability) = first.take() {
+                        stir();
+                        let epoch = *capability.time();
+                        let rows = handle.state.borrow();
+                        let rows = rows.iter().map(|(row, copies)| (row.clone(), epoch, *copies));
+                        output.session(&capability).give_iterator(rows);
                     }
-                },
-            );
+                    input.for_each(|cap, data| {
+                        for row in data.drain(..) {
+                            let epoch = row.1;
+                            let (_, rows) = waiting
+                                .entry(epoch)
+                                .or_insert_with(|| (cap.delayed(&epoch, 0), Vec::new()));
+                            rows.push(row);
+                        }
+                    });
+                    let first_open = closing.first_open(std::slice::from_ref(frontier));
+                    while let Some(entry) = waiting.first_entry() {
+                        let epoch = *entry.key();
+                        if epoch >= first_open {
+                            break;
+                        }
+                        let (capability, rows) = entry.remove();
+                        stir();
+                        handle.before(epoch);
+                        let mut kept = handle.state.borrow_mut();
+                        for (row, _, diff) in &rows {
+                            add(&mut kept, row, *diff);
+                        }
+                        output.session(&capability).give_iterator(rows.into_iter());
+                    }
+                }
+            },
+        );
         Table::new(changes, watermarks)
     }
 
     /// The table without what was said at the epoch that the graph goes on from: it had been said before.
     pub(crate) fn said(self) -> Self {
+        if let Some(fed) = &self.watermarks.fed {
+            watch(fed, self.stream());
+        }
         let Some(resumed) = self.watermarks.keeper.resumed() else { return self };
         let watermarks = self.watermarks.clone();
-        let changes = self.stream().unary::<CapacityContainerBuilder<Vec<Change<D>>>, _, _, _>(
-            Pipeline,
+        let stream = self.stream();
+        let edge = Direct::from(&stream);
+        let changes = stream.unary::<CapacityContainerBuilder<Vec<Change<D>>>, _, _, _>(
+            edge,
             "Said before",
             move |_, _| {
                 move |input, output| {
@@ -263,6 +278,21 @@ impl<D: Datum> Table<'_, D> {
         );
         Table::new(changes, watermarks)
     }
+}
+
+/// Lets no lone worker be calm before the operator that says this has said everything.
+fn watch<D: Datum>(fed: &Fed, said: StreamVec<'_, Epoch, Change<D>>) {
+    let mut builder = OperatorBuilder::new("Said".to_owned(), said.scope());
+    let edge = Direct::from(&said);
+    let mut input = builder.new_input(said, edge);
+    let open = Rc::new(Cell::new(Epoch::MIN));
+    fed.watch(&open);
+    builder.build(move |_| {
+        move |frontiers: &[MutableAntichain<Epoch>]| {
+            input.for_each(|_, rows| rows.clear());
+            open.set(first_open(frontiers));
+        }
+    });
 }
 
 fn add<D: Datum>(rows: &mut FxHashMap<D, isize>, row: &D, diff: isize) {

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use timely::Container;
 use timely::container::CapacityContainerBuilder;
-use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::InputCapability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
@@ -16,6 +16,7 @@ use timely::dataflow::{Scope, Stream, StreamVec};
 use timely::progress::operate::FrontierInterest;
 
 use crate::Datum;
+use crate::edge::Direct;
 use crate::scratch;
 use crate::table::Change;
 use crate::time::Epoch;
@@ -51,7 +52,7 @@ pub(crate) struct Said<'s, D: Datum> {
 
 impl<'s, D: Datum> Rows<'s, D> for Said<'s, D> {
     fn install(&self, reader: &mut Reader<'s>, mut deliver: Deliver<D>) -> Pump {
-        let mut input = reader.new_input(self.stream.clone(), Pipeline);
+        let mut input = reader.new_input(self.stream.clone(), Direct::from(&self.stream));
         Box::new(move || input.for_each(|cap, rows| deliver(&cap, rows)))
     }
 
@@ -78,7 +79,7 @@ where
     F: Fn(&mut C, &mut Vec<Change<D>>) + 'static,
 {
     fn install(&self, reader: &mut Reader<'s>, mut deliver: Deliver<D>) -> Pump {
-        let mut input = reader.new_input(self.batches.clone(), Pipeline);
+        let mut input = reader.new_input(self.batches.clone(), Direct::from(&self.batches));
         let pick = Rc::clone(&self.pick);
         let mut rows = Vec::new();
         Box::new(move || {

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use differential_dataflow::operators::{CountTotal, ThresholdTotal};
 use differential_dataflow::{AsCollection, VecCollection};
 use timely::dataflow::{Scope, StreamVec};
 
@@ -62,7 +61,8 @@ impl<'s, D: Datum> Table<'s, D> {
     pub(crate) fn how_closed(&self) -> Closing {
         match &self.watermarks.fed {
             Some(fed) if self.rows.prompt() => Closing::Fed(fed.clone()),
-            _ => Closing::Frontiers,
+            Some(fed) => Closing::Behind(fed.clone()),
+            None => Closing::Frontiers,
         }
     }
 
@@ -150,21 +150,6 @@ impl<'s, D: Datum> Table<'s, D> {
         })
     }
 
-    /// Changes that cancel within an epoch removed.
-    pub fn consolidate(self) -> Self {
-        self.lift(VecCollection::consolidate)
-    }
-
-    /// Each row once. State: one entry per distinct row, gone when its last copy is retracted.
-    pub fn distinct(self) -> Self {
-        self.trace("distinct", ThresholdTotal::distinct_total)
-    }
-
-    /// Rows with how often they occur. State: as [`Table::distinct`].
-    pub fn count(self) -> Table<'s, (D, isize)> {
-        self.trace("count", CountTotal::count_total)
-    }
-
     /// Calls `look` with every change, `(row, epoch, difference)`, for each reader of the table.
     pub fn inspect(self, look: impl Fn(&D, Epoch, isize) + 'static) -> Self {
         self.step(move |rows, out| {
@@ -210,11 +195,6 @@ impl<'s, K: Datum, V: Datum> Table<'s, (K, V)> {
     pub fn antijoin(self, other: Table<'s, K>) -> Self {
         let other = other.kept("antijoin right");
         self.trace("antijoin left", |c| c.antijoin(other.collection()))
-    }
-
-    /// How many rows each key has; keys without rows have none. State: one entry per key with rows.
-    pub fn count_per_key(self) -> Table<'s, (K, isize)> {
-        self.map(|(k, _)| k).count()
     }
 
     /// Recomputes a key's output from all of its values (sorted, with multiplicities) whenever one changes.

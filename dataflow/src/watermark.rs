@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
-use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::vec::Broadcast;
@@ -16,6 +16,7 @@ use timely::progress::operate::FrontierInterest;
 
 use serde::{Deserialize, Serialize};
 
+use crate::edge::Direct;
 use crate::keep::Keeper;
 use crate::prompt::{Closing, Fed};
 use crate::rows::Pump;
@@ -115,29 +116,32 @@ impl Progress {
 /// A tick repeats the current one, so that operators waiting for processing time are woken. Also says where the
 /// watermark stands at the start: beyond `BEGINNING` where a graph goes on from what another one kept.
 pub(crate) fn watermarks<'s>(
-    signals: StreamVec<'s, Epoch, Signal>,
+    signals: StreamVec<'s, Epoch, (Epoch, Signal)>,
     keeper: &Keeper,
     fed: Option<Fed>,
 ) -> (Watermarks<'s>, EventTime) {
     let kept = keeper.keep("Watermark", Progress::default());
     let start = kept.state.borrow().watermark();
-    let closing = fed.clone().map_or(Closing::Frontiers, Closing::Fed);
+    let closing = Closing::of(fed.clone());
     let mut builder = OperatorBuilder::new("Watermark".to_owned(), signals.scope());
     let (output, stream) = builder.new_output::<Vec<EventTime>>();
     let mut output: OutputBuilder<_, CapacityContainerBuilder<Vec<EventTime>>> =
         OutputBuilder::from(output);
     let waiting: Rc<RefCell<BTreeMap<Epoch, (Capability<Epoch>, Vec<Signal>)>>> = Rc::default();
     let came = Rc::clone(&waiting);
-    let file = move |cap: &InputCapability<Epoch>, signals: &mut Vec<Signal>| {
+    let file = move |cap: &InputCapability<Epoch>, signals: &mut Vec<(Epoch, Signal)>| {
         let mut waiting = came.borrow_mut();
-        let (_, known) = waiting.entry(*cap.time()).or_insert_with(|| (cap.retain(0), Vec::new()));
-        known.append(signals);
+        for (epoch, signal) in signals.drain(..) {
+            let at = waiting.entry(epoch);
+            at.or_insert_with(|| (cap.delayed(&epoch, 0), Vec::new())).1.push(signal);
+        }
     };
     let mut pump: Pump = if fed.is_some() {
-        let mut input = builder.new_input(signals, Pipeline);
+        let edge = Direct::from(&signals);
+        let mut input = builder.new_input(signals, edge);
         Box::new(move || input.for_each(|cap, signals| file(&cap, signals)))
     } else {
-        let mut input = builder.new_input(signals, Exchange::new(|_: &Signal| 0));
+        let mut input = builder.new_input(signals, Exchange::new(|_: &(Epoch, Signal)| 0));
         Box::new(move || input.for_each(|cap, signals| file(&cap, signals)))
     };
     builder.set_notify_for(0, FrontierInterest::IfCapability);

@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError};
 use std::time::Duration;
 
 use timely::dataflow::InputHandleVec;
+use timely::scheduling::Activator;
 use timely::worker::Worker;
 
 use crate::Datum;
@@ -60,7 +61,9 @@ const PAUSE: Duration = Duration::from_micros(500);
 /// A worker with its graph.
 pub(crate) struct Life<E: Datum> {
     events: InputHandleVec<Epoch, Change<E>>,
-    signals: InputHandleVec<Epoch, Signal>,
+    signals: InputHandleVec<Epoch, (Epoch, Signal)>,
+    /// The operators through which they come.
+    inputs: [Activator; 2],
     /// The epochs of this process, for the others.
     pulses: Option<InputHandleVec<Epoch, Pulse>>,
     /// Where this worker is alone.
@@ -73,6 +76,8 @@ pub(crate) struct Life<E: Datum> {
     keeper: Keeper,
     /// The last epoch taken.
     at: Epoch,
+    /// The first one that may still be.
+    to: Epoch,
     /// The epoch as of which parts are asked for, and by whom.
     keeping: Option<(Epoch, Sender<(usize, Vec<Part>)>)>,
     /// In a cluster: the epoch as of which everybody keeps, as it was heard; where the parts go, from which place.
@@ -92,15 +97,19 @@ impl<E: Datum> Life<E> {
     ) -> Self {
         let Place { epochs, commits, in_flight, looks, speaks, peers, parts, local, leave } = place;
         let mut events: InputHandleVec<Epoch, Change<E>> = InputHandleVec::new();
-        let mut signals: InputHandleVec<Epoch, Signal> = InputHandleVec::new();
+        let mut signals: InputHandleVec<Epoch, (Epoch, Signal)> = InputHandleVec::new();
         let mut pulses: Option<InputHandleVec<Epoch, Pulse>> =
             peers.as_ref().map(|_| InputHandleVec::new());
         let announced: Rc<RefCell<BTreeSet<Epoch>>> = Rc::default();
         let owner = commits.is_some();
         let fed = (peers.is_none() && worker.peers() == 1).then(Fed::default);
         let together: Rc<Cell<Option<Epoch>>> = Rc::default();
-        let outlet = worker.dataflow::<Epoch, _, _>(|scope| {
+        let (outlet, inputs) = worker.dataflow::<Epoch, _, _>(|scope| {
             let (mut rows, mut marks) = (events.to_stream(scope), signals.to_stream(scope));
+            let address = scope.addr();
+            let inputs = [*rows.name(), *marks.name()].map(|input| {
+                scope.activator_for(address.iter().copied().chain([input.node]).collect())
+            });
             let pulses = pulses.as_mut().map(|pulses| {
                 let (keeper, together) = (keeper.clone(), together.clone());
                 let pulses = pulse::everywhere(pulses.to_stream(scope), move |pulse| {
@@ -129,7 +138,7 @@ impl<E: Datum> Life<E> {
                 });
             }
             build(&mut graph);
-            graph.finish()
+            (graph.finish(), inputs)
         });
         let at = keeper.resumed().unwrap_or_default();
         if let Some(resumed) = keeper.resumed() {
@@ -140,15 +149,18 @@ impl<E: Datum> Life<E> {
             }
         }
         if let Some(fed) = &fed {
-            // What constants hold was there before the first epoch.
+            // What constants hold was there before the first epoch; it, and what is kept, goes everywhere first.
             fed.advance(at + 1);
+            fed.stir();
         }
+        let to = fed.as_ref().map_or(*events.time(), Fed::to);
         let started_after = peers.as_ref().map_or(0, |peers| peers.started_after);
         let hands =
             Hands { outlet, open: VecDeque::new(), announced, commits, started_after, taken: 0 };
         Life {
             events,
             signals,
+            inputs,
             pulses,
             fed,
             speaks,
@@ -158,6 +170,7 @@ impl<E: Datum> Life<E> {
             leave,
             keeper,
             at,
+            to,
             keeping: None,
             together,
             parts,
@@ -208,6 +221,7 @@ impl<E: Datum> Life<E> {
                 worker.step_or_park(Some(REST));
             }
             self.hands.outlet.stepped();
+            self.tell();
             self.hands.hand_out();
             let outlet = &self.hands.outlet;
             if let Some((epoch, to)) = self.keeping.take_if(|(epoch, _)| outlet.is_closed(*epoch)) {
@@ -238,18 +252,21 @@ impl<E: Datum> Life<E> {
     fn take(&mut self, batch: Batch<E>, says: Says, rows: &mut Vec<Change<E>>) {
         let epoch = batch.epoch;
         assert!(epoch > Epoch::MIN, "the first epoch is that of constants: feed later ones");
-        assert!(*self.events.time() <= epoch, "epochs are fed in increasing order");
+        assert!(self.to <= epoch, "epochs are fed in increasing order");
         self.advance(epoch);
         rows.extend(batch.events.into_iter().map(|event| (event, epoch, 1)));
         self.events.send_batch(rows);
         rows.clear();
         for signal in batch.signals {
-            self.signals.send(signal);
+            self.signals.send((epoch, signal));
         }
         if let (Some(pulses), true) = (&mut self.pulses, self.speaks) {
             pulses.send(Pulse { epoch, says });
         }
         self.advance(epoch + 1);
+        // Timely may not have been told of the epoch: then what was sent is still to be taken out.
+        self.signals.flush();
+        self.inputs.iter().for_each(Activator::activate);
         self.at = epoch;
         self.hands.open.push_back((epoch, batch.stamps));
     }
@@ -266,15 +283,28 @@ impl<E: Datum> Life<E> {
     }
 
     fn advance(&mut self, to: Epoch) {
-        if *self.events.time() < to {
-            self.events.advance_to(to);
-            self.signals.advance_to(to);
-            if let Some(pulses) = &mut self.pulses {
-                pulses.advance_to(to);
+        if self.to < to {
+            self.to = to;
+            match &self.fed {
+                Some(fed) => fed.advance(to),
+                None => self.announce(to),
             }
-            if let Some(fed) = &self.fed {
-                fed.advance(to);
-            }
+            self.tell();
+        }
+    }
+
+    /// Tells timely how far a lone worker was fed, as long as anybody needs to know.
+    fn tell(&mut self) {
+        if self.fed.as_ref().is_some_and(Fed::astir) && *self.events.time() < self.to {
+            self.announce(self.to);
+        }
+    }
+
+    fn announce(&mut self, to: Epoch) {
+        self.events.advance_to(to);
+        self.signals.advance_to(to);
+        if let Some(pulses) = &mut self.pulses {
+            pulses.advance_to(to);
         }
     }
 
