@@ -91,9 +91,12 @@ pub(crate) struct Engine {
 
 impl Engine {
     pub(crate) fn start(query: Query, workers: usize) -> Engine {
+        Engine::start_with(query, Options { workers, ..Options::default() })
+    }
+
+    pub(crate) fn start_with(query: Query, options: Options) -> Engine {
         let sum = Arc::new(AtomicU64::new(0));
         let told = sum.clone();
-        let options = Options { workers, ..Options::default() };
         let (runtime, commits) = Runtime::start(options, move |graph: &mut Graph<'_, Event>| {
             build(graph, query, &told);
         });

@@ -5,6 +5,7 @@
 //! cargo bench --bench cost -- workers      the same queries on one worker and on two
 //! cargo bench --bench cost -- processes    the same queries in one process and in two
 //! cargo bench --bench cost -- latency      1,000,000 agents, an event an epoch on a fixed schedule
+//! cargo bench --bench cost -- epochs       an epoch of one event with every query of the product on
 //! cargo bench --bench cost -- memory       state per agent, 1,000 to 1,000,000 agents
 //! cargo bench --bench cost -- scaling scaling.svg   cost per event and state per agent by agents, and a plot of both
 //! cargo bench --bench cost -- views 1000 14 24   what each query of the product keeps: agents, hours, horizon in hours
@@ -20,6 +21,7 @@ mod adherence;
 mod allocated;
 mod center;
 mod engine;
+mod epochs;
 mod latency;
 mod memory;
 mod processes;
@@ -45,12 +47,15 @@ fn main() {
         ratio::workers(&ratio::TINY);
         processes::run(&ratio::TINY);
         latency::run(200, &[500], 50);
+        epochs::run(20, 30);
         memory::of(300);
         let dir = tempfile::tempdir().expect("there is room for a file");
         scaling::run(&ratio::TINY, &dir.path().join("scaling.svg").to_string_lossy());
         views::of("adherence_now", views::Load { agents: 20, hours: 1, horizon: 1 });
     } else if has("latency") {
         latency::run(1_000_000, &[1_000, 10_000], 80_000);
+    } else if has("epochs") {
+        epochs::run(1_000, 5_000);
     } else if let Some(at) = args.iter().position(|arg| arg == "views") {
         views::run(views::Load::of(&args[at + 1..]));
     } else if let Some(at) = args.iter().position(|arg| arg == "scaling") {

@@ -17,12 +17,12 @@ use highwater_queries::{Entry, Settings, registry};
 use crate::allocated::{allocated, count};
 use crate::memory::resident;
 
-const MINUTE: i64 = 60_000;
-const HOUR: i64 = 60 * MINUTE;
+pub(crate) const MINUTE: i64 = 60_000;
+pub(crate) const HOUR: i64 = 60 * MINUTE;
 /// Behind the clock by so much nothing is expected any more: what comes later is late.
-const DISORDER: i64 = 30_000;
+pub(crate) const DISORDER: i64 = 30_000;
 /// The center opens.
-const OPENS: i64 = 7;
+pub(crate) const OPENS: i64 = 7;
 
 /// Nothing but what is there for every query.
 const NONE: &str = "none of them";
