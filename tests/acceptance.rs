@@ -5,6 +5,7 @@ mod causes;
 mod day;
 mod forecast;
 mod intraday;
+mod pay;
 mod perturbed;
 mod queues;
 mod rules;

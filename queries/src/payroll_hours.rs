@@ -5,10 +5,12 @@
 //!      payroll_ledger   one row per correction of a day that had been published; only ever added to
 //!
 //! Paid is the time logged in, in a state that is not unpaid. Running days are told every quarter of an hour of event
-//! time. A day is published when the watermark reaches its end and final after the correction horizon.
+//! time. A day is published when the watermark reaches its end and final after the correction horizon. What was published
+//! and what the ledger says of the day add up to what is known of it: whoever pays the one when the day has closed, and
+//! settles the other entry by entry, has paid what is right. A day that closed with nothing was published as nothing.
 
 use highwater_dataflow::view::{Column, Row, Value, View, ViewRow};
-use highwater_dataflow::window::Group;
+use highwater_dataflow::window::{Group, RowStatus};
 use highwater_dataflow::{Accrual, Correction, Graph, Millis, Pace};
 use highwater_model::{AgentId, AgentState, Name};
 use serde::{Deserialize, Serialize};
@@ -63,15 +65,23 @@ impl ViewRow for PayrollHours {
             Column::text("business_day", "the day's civil date, YYYY-MM-DD"),
             Column::int("paid_ms", "logged in and not in an unpaid state, ms"),
             Column::int("productive_ms", "available for contacts or handling one, ms"),
-            Column::int("published_paid_ms", "paid_ms when the day first closed; null before, ms"),
-            Column::int("published_productive_ms", "productive_ms when the day first closed, ms"),
+            Column::int(
+                "published_paid_ms",
+                "paid_ms when the day first closed, 0 where there was none yet; null before, ms",
+            ),
+            Column::int(
+                "published_productive_ms",
+                "productive_ms when the day first closed, 0 where there was none yet; null before, ms",
+            ),
             Column::text("status", "open (not over), closing (corrections still count) or final"),
         ],
     };
 
     fn cells(&self, row: &mut Row) {
         let PayrollHours((agent, zone), accrual) = self;
-        let published = accrual.published.as_ref();
+        // What was not worth a row when the day closed is there for what came late.
+        let closed = accrual.status != RowStatus::Open;
+        let published = accrual.published.or(closed.then(Hours::zero));
         row.extend([
             Value::from(agent.0.clone()),
             zone.clone().into(),
@@ -80,8 +90,8 @@ impl ViewRow for PayrollHours {
             date(zone, accrual.window.start).as_deref().map(Value::from).into(),
             accrual.value.paid_ms.into(),
             accrual.value.productive_ms.into(),
-            published.map(|hours| hours.paid_ms).into(),
-            published.map(|hours| hours.productive_ms).into(),
+            published.as_ref().map(|hours| hours.paid_ms).into(),
+            published.as_ref().map(|hours| hours.productive_ms).into(),
             accrual.status.as_str().into(),
         ]);
     }
@@ -90,7 +100,8 @@ impl ViewRow for PayrollHours {
 impl ViewRow for PayrollLedger {
     const VIEW: &'static View = &View {
         name: "payroll_ledger",
-        doc: "Every correction of a business day after it was published; rows are never changed.",
+        doc: "Every correction of a business day after it closed; rows are never changed. They add up, from published_* of payroll_hours \
+              to what it says now; a day without a row there was published as 0.",
         key: 4,
         columns: &[
             Column::text("agent_id", "the agent"),

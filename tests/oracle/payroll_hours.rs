@@ -68,7 +68,9 @@ impl Payroll {
         }
         self.pieces = pieces;
         let rows = self.days.held.iter().map(|((key, start), held)| {
-            let published = |n: usize| held.published.map_or(Value::Null, |p| Value::Int(p[n]));
+            // A day is published when it is over, whatever was known of it.
+            let said = held.published.or((held.status != "open").then_some([0; 2]));
+            let published = |n: usize| said.map_or(Value::Null, |p| Value::Int(p[n]));
             vec![
                 Value::Text(key.0.as_str().into()),
                 Value::Text(key.1.as_str().into()),
