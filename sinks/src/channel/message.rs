@@ -132,7 +132,7 @@ fn summary(notification: &Notification, causes: &[String]) -> String {
                 [first, rest @ ..] => format!("; shown by event {first} and {} more", rest.len()),
             };
             match incident.reason.strip_prefix("merged into ") {
-                Some(other) => format!("Merged into {other}: {what}{since} {limit}"),
+                Some(other) => format!("Merged into {other}: {what}{since} {limit}{shown}"),
                 None => format!("Retracted, it never was true: {what}{since} {limit}{shown}"),
             }
         }
@@ -211,6 +211,12 @@ pub(crate) mod tests {
         assert_eq!(
             say(Step::Retracted),
             format!("Retracted, it never was true: {what}; shown by event evt-7 and 1 more")
+        );
+        let mut merged = notification("a", 1, Step::Retracted);
+        merged.incident.reason = "merged into team_drift/T0042/5".into();
+        assert_eq!(
+            Message::of(&merged, &resolve()).summary,
+            format!("Merged into team_drift/T0042/5: {what}; shown by event evt-7 and 1 more")
         );
     }
 

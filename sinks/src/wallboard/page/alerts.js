@@ -88,9 +88,10 @@ export class Alerts {
 
 // Why it ended or was taken back, where the condition's own end is not why, and which records showed it.
 function reason({ status, reason, latest_causes: causes }) {
-  if (reason?.startsWith('merged into ')) return 'Part of another alert of the same scope, which goes on.';
   const shown = list(causes ?? '');
   const records = shown.length > 0 ? `, journal record${shown.length > 1 ? 's' : ''} ${shown.slice(0, 3).join(', ')}${shown.length > 3 ? '…' : ''}` : '';
+  const merged = 'merged into ';
+  if (reason?.startsWith(merged)) return `Part of ${reason.slice(merged.length)}, which was found to cover it${records}.`;
   if (status === 'retracted') return records ? `Never was true: a late event showed it${records}.` : 'Never was true: what it counted on had ended by then.';
   return reason ? `Ended because: ${reason}.` : '';
 }
