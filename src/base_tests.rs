@@ -66,8 +66,13 @@ impl Rig {
             encode(&Envelope { seq: 0, key: EventKey::default(), at, event }, id).into_bytes();
         let items = vec![Intake::native(raw, 0)];
         let (received, received_at) = (self.clock.instant(), at);
-        let delivery =
-            Delivery { partition: self.partition, items, received: Some(received), received_at };
+        let delivery = Delivery {
+            partition: self.partition,
+            items,
+            received: Some(received),
+            received_at,
+            history: false,
+        };
         self.writer.append(delivery).unwrap().epoch
     }
 
@@ -139,7 +144,7 @@ fn old_segments_go_and_what_they_said_stays() {
     let (events, signals) = base.input();
     assert!(!signals.is_empty());
     let agents = events.iter().filter(|entry| {
-        matches!(entry, Entry::Event(Envelope { event: Event::AgentStateChange(_), .. }))
+        matches!(entry, Entry::Recorded(Envelope { event: Event::AgentStateChange(_), .. }))
     });
     assert_eq!(agents.count(), 1, "the agent's last state is from 20 days ago, and stays");
     let vouched = beginning.vouched_from().unwrap();

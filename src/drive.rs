@@ -79,6 +79,9 @@ pub(crate) fn drive(
     let mut silence = Silence::new(partitions, silence_counts, road);
     let mut failures = 0;
     let mut past = Past::Telling(0);
+    // Of what a source was never asked before, the journal has heard nothing.
+    let new = |id: &PartitionId| road.writer.resume_position(*id).is_none();
+    let new: Vec<bool> = partitions.iter().map(new).collect();
     while !road.stop.said() {
         let now = road.clock.now_ms();
         let mut items = Vec::new();
@@ -110,9 +113,10 @@ pub(crate) fn drive(
             let now = road.clock.instant();
             silence.spoke(partition, now);
             let received = past.is_answered(road).then_some(now);
+            let history = new[partition] && matches!(past, Past::Telling(_));
             let partition = partitions[partition];
             for items in pieces(items) {
-                let delivery = Delivery { partition, items, received, received_at };
+                let delivery = Delivery { partition, items, received, received_at, history };
                 let Some(epoch) = deliver(delivery, road)? else { return Ok(Driven::Stopped) };
                 past.told(epoch);
                 delivered(road)?;
@@ -184,7 +188,8 @@ fn deliver(mut delivery: Delivery, road: &Road) -> Result<Option<Epoch>> {
 
 /// The past that a source begins with: what it tells until it has once had nothing more for us.
 ///
-/// Neither it nor what waits behind it is late by our doing, so that neither counts as latency.
+/// Neither it nor what waits behind it is late by our doing, so that neither counts as latency. At the source's very first
+/// start it is history; later it is what was missed while nobody asked, and that did come late.
 #[derive(Clone, Copy)]
 enum Past {
     /// Up to this epoch by now.

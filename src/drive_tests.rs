@@ -90,13 +90,12 @@ struct Rig {
 }
 
 #[expect(clippy::disallowed_methods, reason = "an origin, from which only steps count")]
-fn rig() -> Rig {
+fn rig_of(spec: fn(&'static str, &'static str) -> PartitionSpec) -> Rig {
     let dir = tempfile::tempdir().unwrap();
     let clock: Arc<dyn Clock> = Arc::new(Ticking(AtomicI64::new(1_000_000), Instant::now()));
     let journal = Journal::open(dir.path(), Options::default(), clock.clone()).unwrap();
     let (writer, follower) = journal.start(0, JournalWriter::abort_on_fatal()).unwrap();
-    let register =
-        |name: &&str| writer.register_partition(PartitionSpec::recorded(*name, "script"));
+    let register = |name: &&'static str| writer.register_partition(spec(name, "script"));
     let partitions = ["left", "right"].iter().map(register).collect();
     let heard = Arc::new(Heard::new(clock.clone()));
     Rig {
@@ -112,6 +111,10 @@ fn rig() -> Rig {
         partitions,
         _dir: dir,
     }
+}
+
+fn rig() -> Rig {
+    rig_of(PartitionSpec::recorded)
 }
 
 impl Rig {
@@ -190,6 +193,33 @@ fn history_and_what_waits_behind_it_are_not_stamped() {
     };
     assert_eq!(told(|| Epoch::MAX), [(1_000, false), (2_000, true)]);
     assert_eq!(told(|| 0), [(1_000, false), (2_000, false)], "not answered yet");
+}
+
+/// What a live source held when it was first asked is as old as it is. What it had to tell after a restart came late.
+#[test]
+fn only_what_came_before_a_source_was_ever_asked_is_history() {
+    let told = |spec: fn(&'static str, &'static str) -> PartitionSpec| {
+        let mut rig = rig_of(spec);
+        let first = vec![
+            Step::Events(0, vec![1_000]),
+            Step::Nothing,
+            Step::Events(0, vec![2_000]),
+            // Another file of the source, of which nothing was heard yet.
+            Step::Events(1, vec![3_000]),
+        ];
+        rig.drive_live(first).unwrap();
+        rig.drive_live(vec![Step::Events(0, vec![4_000]), Step::Events(1, vec![5_000])]).unwrap();
+        let frames = rig.journaled();
+        let events = |frame: &Committed| {
+            let recorded = |seq| frame.recorded.holds(seq);
+            frame.envelopes.iter().map(|it| (it.at, recorded(it.seq))).collect::<Vec<_>>()
+        };
+        frames.iter().flat_map(events).collect::<Vec<(EventTime, bool)>>()
+    };
+    let live = told(PartitionSpec::live);
+    let should = [(1_000, true), (2_000, false), (3_000, false), (4_000, false), (5_000, false)];
+    assert_eq!(live, should);
+    assert!(told(PartitionSpec::recorded).iter().all(|(_, it)| *it));
 }
 
 /// Whatever the source: fields and values that nobody knows are counted, and receipts tell how late what came was.

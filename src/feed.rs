@@ -269,8 +269,12 @@ impl Ahead {
 
 /// A frame as an epoch of input.
 pub(crate) fn batch(committed: Committed) -> Batch<Entry> {
-    let Committed { meta, signals, envelopes, dead_letters, receipts, stamps } = committed;
-    let events = envelopes.into_iter().map(Entry::Event);
+    let Committed { meta, signals, envelopes, recorded, dead_letters, receipts, stamps } =
+        committed;
+    let events = envelopes.into_iter().map(|envelope| {
+        let recorded = recorded.holds(envelope.seq);
+        if recorded { Entry::Recorded(envelope) } else { Entry::Event(envelope) }
+    });
     let rejected = dead_letters.into_iter().map(|letter| Entry::Rejected(rejected(letter)));
     let receipts = receipts.into_iter().map(|receipt| Entry::Receipt(received(receipt)));
     let events = events.chain(rejected).chain(receipts).collect();

@@ -30,6 +30,7 @@ fn the_example_of_the_guide_equals_its_oracle_at_every_epoch() {
             very_late: 2,
             late_edits: true,
             partitions: 2,
+            recording: None,
             disorder: 10_000,
             ends: false,
         };

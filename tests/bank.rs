@@ -27,13 +27,18 @@ pub(crate) fn data(name: &str) -> Option<PathBuf> {
 
 /// Replays February into a view database with six-minute intervals.
 fn replayed(log: &Path, dir: &Path, closed: &str) -> Connection {
+    replayed_for(log, dir, closed, &["--query", "queue_interval"])
+}
+
+fn replayed_for(log: &Path, dir: &Path, closed: &str, queries: &[&str]) -> Connection {
     let views = dir.join(format!("{closed}.sqlite"));
     let ran = Command::new(env!("CARGO_BIN_EXE_highwater"))
         .args(["replay", "--source", "anonymous-bank"])
         .arg(log)
         .arg("--views")
         .arg(&views)
-        .args(["--interval", "6m", "--closed", closed, "--query", "queue_interval"])
+        .args(["--interval", "6m", "--closed", closed])
+        .args(queries)
         .output()
         .unwrap();
     let errors = String::from_utf8_lossy(&ran.stderr);
@@ -91,6 +96,18 @@ fn acceptance_6_left_closed_bins_of_february_differ_in_172() {
     let dir = tempfile::tempdir().unwrap();
     let left = replayed(&log, dir.path(), "left");
     assert_eq!(different(&arrivals(&left), &published), 172, "left-closed bins that differ");
+}
+
+/// A recording is as old as it is, and nobody waits for more of it.
+#[test]
+fn a_month_of_1999_is_neither_late_nor_silent() {
+    let Some((log, _)) = february() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let rules = ["--query", "consumer_lag", "--query", "feed_silent", "--query", "source_lag"];
+    let views = replayed_for(&log, dir.path(), "right", &rules);
+    let count = |sql: &str| views.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count("SELECT count(*) FROM alerts"), 0);
+    assert!(count("SELECT sum(events) FROM source_lag") > 33_344, "all of it came");
 }
 
 fn different(ours: &[i64], published: &[i64]) -> usize {

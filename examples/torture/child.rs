@@ -186,7 +186,8 @@ pub(crate) fn run(dir: &Path, order: &Order) -> Result<()> {
         let item = |n: u64| Intake::native(script::event(n).into_bytes(), n);
         let items = (next..to).map(item).collect();
         let received = Some(Wall.instant());
-        let delivery = Delivery { partition, items, received, received_at: Wall.now_ms() };
+        let received_at = Wall.now_ms();
+        let delivery = Delivery { partition, items, received, received_at, history: false };
         engine.writer.append(delivery)?;
         writeln!(out, "acknowledged {next}..{to}.")?;
         out.flush()?;

@@ -153,7 +153,8 @@ impl Center {
                 self.delivered += items.len() as u64;
                 spoke[at] = self.now;
                 let received = Some(Wall.instant());
-                let delivery = Delivery { partition: partitions[at], items, received, received_at };
+                let partition = partitions[at];
+                let delivery = Delivery { partition, items, received, received_at, history: false };
                 // Waits for room, not for the disk.
                 writer.submit(delivery, Box::new(|_| {}))?;
             }

@@ -59,6 +59,9 @@ pub struct Delivery {
     /// What the source's clock said, ms UTC: wall clock for live sources, simulated for replays. Journaled; the
     /// future guard compares event times with it.
     pub received_at: EventTime,
+    /// It is told as history: what happened before a live source was listened to for the first time. Journaled, so that
+    /// nobody takes it for late. Of a recording all is.
+    pub history: bool,
 }
 
 /// The decoder of a record's raw bytes.

@@ -5,7 +5,7 @@
 //!
 //! What is late among events that come in time is not the feed's lag: each slot of ten seconds is judged by its promptest
 //! event, and holds until the next slot with one. Lag is the journal's clock less event time: a replay finds the same.
-//! History that is read in is late by nature: a source's own history is best loaded with the rule disabled.
+//! History is late by nature and counts for nothing here: recordings, and what a source held before it was first read.
 
 use highwater_dataflow::{Alerts, Finding};
 

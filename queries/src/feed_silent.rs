@@ -4,7 +4,8 @@
 //! out  incidents, one per gap longer than `silent_s`; alerts follow them
 //!
 //! Silence is judged by the watermark: other feeds move it on, and quiet time does when all are silent. A feed is a kind
-//! of event, which is what the journal knows for certain of one; slots of ten seconds are its resolution.
+//! of event, which is what the journal knows for certain of one; slots of ten seconds are its resolution. What is read from
+//! recordings begins no silence and ends none.
 
 use highwater_dataflow::{Alerts, Finding, Revision, Span};
 

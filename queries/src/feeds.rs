@@ -1,9 +1,11 @@
 //! Feeds: when each kind of event was heard of, and how late, in slots of ten seconds of event time.
 //!
-//! in   admitted events but reference data, with the epoch that brought them
+//! in   admitted events that were told as they happened, but reference data, with the epoch that brought them
 //! out  slots (kind, Point<lag>)   one row per kind and slot that had an event; the lag is that of its promptest event
 //!
-//! The journal's clock is the epoch, so that the lag is a fact of the journal and a replay finds the same.
+//! The journal's clock is the epoch, so that the lag is a fact of the journal and a replay finds the same. What a recording
+//! holds, or a source's history, is no feed: nobody waits for more of it, and it is as old as it is. The journal says so
+//! record by record.
 
 use highwater_dataflow::{EventTime, Millis, Point, Table};
 use highwater_model::Name;

@@ -17,6 +17,9 @@ use crate::settings::Settings;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Entry {
     Event(Envelope),
+    /// An event that was told from a recording, or as history: it counts like any other, but when it came, and that no
+    /// more of its kind comes, says nothing.
+    Recorded(Envelope),
     Rejected(Rejected),
     Receipt(Receipt),
 }
@@ -35,7 +38,15 @@ pub struct Rejected {
 impl Entry {
     /// Whether it is reference data: valid whenever it comes.
     pub fn is_reference(&self) -> bool {
-        matches!(self, Entry::Event(envelope) if is_reference(&envelope.event))
+        self.event().is_some_and(|envelope| is_reference(&envelope.event))
+    }
+
+    /// The event, whichever way it was told.
+    pub fn event(&self) -> Option<&Envelope> {
+        match self {
+            Entry::Event(envelope) | Entry::Recorded(envelope) => Some(envelope),
+            Entry::Rejected(_) | Entry::Receipt(_) => None,
+        }
     }
 }
 
@@ -58,7 +69,7 @@ pub struct Receipt {
 
 fn admission(entry: &Entry) -> Admission {
     match entry {
-        Entry::Event(envelope) => {
+        Entry::Event(envelope) | Entry::Recorded(envelope) => {
             let at = (!is_reference(&envelope.event)).then_some(envelope.at);
             Admission { id: envelope.key.0, at, seq: envelope.seq }
         }
@@ -119,20 +130,14 @@ impl<'s> Inputs<'s> {
 
     /// Lets each process of a cluster know which events of its journal were turned away.
     pub(crate) fn keep_refused(&self, graph: &mut Graph<'s, Entry>) {
-        graph.keep_refused(self.refused.clone(), |entry| match entry {
-            Entry::Event(envelope) => Some(envelope.seq),
-            Entry::Rejected(_) | Entry::Receipt(_) => None,
-        });
+        graph.keep_refused(self.refused.clone(), |entry| entry.event().map(|it| it.seq));
     }
 
     fn pick<D: highwater_dataflow::Datum>(
         &self,
         pick: impl Fn(&Envelope) -> Option<D> + 'static,
     ) -> Table<'s, D> {
-        self.events.select(move |entry| match entry {
-            Entry::Event(envelope) => pick(envelope),
-            Entry::Rejected(_) | Entry::Receipt(_) => None,
-        })
+        self.events.select(move |entry| entry.event().and_then(&pick))
     }
 
     /// `(Agent, state from then on)`, one row per state change.
@@ -211,7 +216,8 @@ impl<'s> Inputs<'s> {
         })
     }
 
-    /// `(kind, when it was journaled)` of every event but reference data, ms UTC by the journal's clock.
+    /// `(kind, when it was journaled)` of every event that was told as it happened, but reference data; ms UTC by the
+    /// journal's clock.
     pub fn arrivals(&self) -> Table<'s, (Name, Point<i64>)> {
         self.events.select_by_epoch(|entry, epoch, out| {
             if let Entry::Event(envelope) = entry
@@ -244,7 +250,7 @@ impl<'s> Inputs<'s> {
     pub fn rejected(&self) -> Table<'s, Rejected> {
         self.events.select(|entry| match entry {
             Entry::Rejected(rejected) => Some(rejected.clone()),
-            Entry::Event(_) | Entry::Receipt(_) => None,
+            Entry::Event(_) | Entry::Recorded(_) | Entry::Receipt(_) => None,
         })
     }
 
@@ -252,7 +258,7 @@ impl<'s> Inputs<'s> {
     pub fn receipts(&self) -> Table<'s, Receipt> {
         self.events.select(|entry| match entry {
             Entry::Receipt(receipt) => Some(receipt.clone()),
-            Entry::Event(_) | Entry::Rejected(_) => None,
+            Entry::Event(_) | Entry::Recorded(_) | Entry::Rejected(_) => None,
         })
     }
 

@@ -106,7 +106,7 @@ impl ViewRow for DuplicateCount {
 pub(crate) fn publish<'s>(graph: &mut Graph<'s, Entry>, input: &Inputs<'s>) {
     let refused = input.refused.clone();
     graph.publish(refused.clone().flat_map(|refused| match (refused.row, refused.reason) {
-        (Entry::Event(envelope), Reason::TooLate) => Some(LateEvent {
+        (Entry::Event(envelope) | Entry::Recorded(envelope), Reason::TooLate) => Some(LateEvent {
             seq: envelope.seq,
             kind: envelope.event.event_type().into(),
             at: envelope.at,
@@ -115,7 +115,7 @@ pub(crate) fn publish<'s>(graph: &mut Graph<'s, Entry>, input: &Inputs<'s>) {
         _ => None,
     }));
     let duplicates = refused.flat_map(|refused| match (refused.row, refused.reason) {
-        (Entry::Event(envelope), Reason::Duplicate) => {
+        (Entry::Event(envelope) | Entry::Recorded(envelope), Reason::Duplicate) => {
             Some(Name::from(envelope.event.event_type()))
         }
         _ => None,

@@ -154,9 +154,9 @@ impl Base {
         });
     }
 
-    /// Everything kept, as input: all of it is one epoch.
+    /// Everything kept, as input: all of it is one epoch, and no longer says when it came.
     pub fn input(&self) -> (Vec<Entry>, Vec<Signal>) {
-        let entries = self.events.values().cloned().map(Entry::Event).collect();
+        let entries = self.events.values().cloned().map(Entry::Recorded).collect();
         (entries, self.progress.signals())
     }
 

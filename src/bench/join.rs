@@ -344,7 +344,7 @@ mod tests {
     use std::sync::Arc;
 
     use highwater_dataflow::{Clock, Step};
-    use highwater_ingest::journal::FrameMeta;
+    use highwater_ingest::journal::{FrameMeta, Recorded};
     use highwater_model::{Envelope, decode};
     use highwater_sinks::channel::Status;
 
@@ -420,6 +420,7 @@ mod tests {
             },
             signals: Vec::new(),
             envelopes: vec![event(nth)],
+            recorded: Recorded::default(),
             dead_letters: Vec::new(),
             receipts: Vec::new(),
             stamps: Arc::default(),

@@ -49,6 +49,7 @@ impl Number {
         for envelope in &mut committed.envelopes {
             envelope.seq = self.seq(envelope.seq);
         }
+        committed.recorded.renumber(|own| self.seq(own));
         for letter in &mut committed.dead_letters {
             letter.seq = self.seq(letter.seq);
             self.name(&mut letter.partition);
@@ -64,7 +65,9 @@ impl Number {
     pub(crate) fn apply_to(self, entries: &mut [Entry], signals: &mut [Signal]) {
         for entry in entries {
             match entry {
-                Entry::Event(envelope) => envelope.seq = self.seq(envelope.seq),
+                Entry::Event(envelope) | Entry::Recorded(envelope) => {
+                    envelope.seq = self.seq(envelope.seq);
+                }
                 Entry::Rejected(_) | Entry::Receipt(_) => unreachable!("a base has events alone"),
             }
         }

@@ -185,6 +185,7 @@ fn append(dir: &Path, letters: &[DeadLetter]) -> Result<(usize, usize)> {
             items: page.iter().map(intake).collect(),
             received: None,
             received_at: clock.now_ms(),
+            history: false,
         })?;
         refused += appended.rejected.len();
         taken += page.len() - appended.rejected.len();

@@ -8,7 +8,7 @@ use highwater_queries::Settings;
 
 use super::alarms::{Book, Stretch, steps};
 
-/// An event that is no reference data: its kind, event time, journal position and the epoch that brought it.
+/// An event that was told as it happened and is no reference data: its kind, event time, journal position and the epoch that brought it.
 pub(crate) struct Arrived {
     pub(crate) kind: &'static str,
     pub(crate) at: EventTime,

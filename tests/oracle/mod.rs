@@ -45,6 +45,7 @@ use std::sync::OnceLock;
 
 use highwater_dataflow::view::{Row, Value};
 use highwater_dataflow::{EventTime, Signal};
+use highwater_model::Envelope;
 use highwater_queries::registry::views;
 use highwater_queries::settings::ClosedSide;
 use highwater_queries::{Entry, Settings};
@@ -112,7 +113,12 @@ impl Oracle {
         let news = self.door.known.len();
         self.door.admit(&epoch.entries, before);
         let known = &self.door.known;
-        for envelope in &known[news..] {
+        // What was not told as it happened did not come late.
+        let live = |envelope: &&Envelope| {
+            let told = |entry: &Entry| matches!(entry, Entry::Event(it) if it.seq == envelope.seq);
+            epoch.entries.iter().any(told)
+        };
+        for envelope in known[news..].iter().filter(live) {
             if let (kind, false) = late_events::kind(&envelope.event) {
                 let (at, seq) = (envelope.at, envelope.seq);
                 self.arrived.push(Arrived { kind, at, seq, epoch: epoch.number });

@@ -24,6 +24,8 @@ pub(crate) struct Trouble {
     /// that, what they say of the time before changes nothing, and no oracle models how far each row still could.
     pub(crate) late_edits: bool,
     pub(crate) partitions: u32,
+    /// The partition that is a recording.
+    pub(crate) recording: Option<u32>,
     /// How far partitions expect their events to be out of order, ms.
     pub(crate) disorder: i64,
     /// Ends with the end of every partition.
@@ -47,6 +49,9 @@ pub(crate) fn deliver(
     let mut told = Vec::new();
     for (n, happening) in happenings.into_iter().enumerate() {
         let partition = random.within(0, i64::from(trouble.partitions)) as u32;
+        let recorded = trouble.recording == Some(partition);
+        let told_as =
+            |envelope| if recorded { Entry::Recorded(envelope) } else { Entry::Event(envelope) };
         let mut delay = random.within(0, 2_000);
         if random.chance(10) {
             delay = random.within(0, 90_000);
@@ -73,7 +78,7 @@ pub(crate) fn deliver(
             copies += 1;
         }
         for _ in 0..copies {
-            let entry = Entry::Event(envelope.clone());
+            let entry = told_as(envelope.clone());
             told.push(Told { arrives_at, at: happening.at, partition, entry });
             arrives_at += random.within(0, 10 * MINUTE);
         }
@@ -93,7 +98,7 @@ pub(crate) fn deliver(
     for (n, told) in told.iter_mut().enumerate() {
         let place = n as u64 + 1;
         match &mut told.entry {
-            Entry::Event(envelope) => envelope.seq = place,
+            Entry::Event(envelope) | Entry::Recorded(envelope) => envelope.seq = place,
             Entry::Rejected(rejected) => rejected.seq = place,
             Entry::Receipt(_) => unreachable!("receipts are written when epochs are cut"),
         }
@@ -155,7 +160,7 @@ pub(crate) fn epochs(
 /// Writes an entry into the receipt of its partition.
 fn receive(told: &Told, receipt: btree_map::Entry<'_, u32, Receipt>) {
     let (seq, event) = match &told.entry {
-        Entry::Event(envelope) => (envelope.seq, true),
+        Entry::Event(envelope) | Entry::Recorded(envelope) => (envelope.seq, true),
         Entry::Rejected(rejected) => (rejected.seq, false),
         Entry::Receipt(_) => unreachable!("a receipt is not received"),
     };

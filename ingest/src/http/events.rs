@@ -121,7 +121,8 @@ impl Ingress {
         let flaws: Vec<Option<String>> =
             items.iter().map(|item| item.decoded.as_ref().err().cloned()).collect();
         let Source { partition, received } = source;
-        let delivery = Delivery { partition, items, received: Some(received), received_at };
+        let received = Some(received);
+        let delivery = Delivery { partition, items, received, received_at, history: false };
         let receipt = self.journal.submit(delivery)?;
         let patience = Duration::from_millis(self.plan.config.ack_timeout_ms);
         let appended = timeout(patience, receipt).await.map_err(|_| Refusal::Unanswered)??;

@@ -10,7 +10,8 @@ use highwater_model::Envelope;
 
 use super::book::Book;
 use super::frame::{Frame, Record};
-use super::outlet::{Committed, FrameMeta};
+use super::options::PartitionSpec;
+use super::outlet::{Committed, FrameMeta, Recorded};
 use super::queue::Queued;
 use super::receipts::Receipts;
 use super::replay::{dead_letter, path_of};
@@ -69,7 +70,7 @@ pub(super) fn assemble(
                 let spec = book.spec(partition);
                 let max = greatest.entry(partition).or_insert(BEGINNING);
                 let seq = first_seq + records.len() as u64;
-                *max = (*max).max(take_records(queued, spec.max_future_ms, seq, &mut records));
+                *max = (*max).max(take_records(queued, spec, seq, &mut records));
                 // Several deliveries of a partition make one bound: that of the greatest time among them.
                 let before = spoke.remove(&partition);
                 let said =
@@ -150,6 +151,7 @@ impl Assembled {
         let mut envelopes = Vec::with_capacity(records.len());
         let mut dead_letters = Vec::new();
         let mut receipts = Receipts::default();
+        let recorded = Recorded::of(&records);
         let mut received = Vec::new();
         let mut answers = Vec::new();
         let mut records = records.into_iter();
@@ -185,7 +187,9 @@ impl Assembled {
         }
         let stamps = Arc::new(Stamps { received, durable: Some(durable), replay: false });
         let receipts = receipts.finish(|partition| book.name(partition));
-        (Committed { meta, signals, envelopes, dead_letters, receipts, stamps }, answers)
+        let committed =
+            Committed { meta, signals, envelopes, recorded, dead_letters, receipts, stamps };
+        (committed, answers)
     }
 
     /// The inputs as they were before, raw bytes back in their places.
@@ -206,7 +210,7 @@ impl Assembled {
 /// Makes the records of a delivery; returns the greatest event time among those accepted.
 fn take_records(
     queued: &mut Queued,
-    max_future_ms: Option<i64>,
+    spec: &PartitionSpec,
     first_seq: u64,
     records: &mut Vec<Record>,
 ) -> EventTime {
@@ -215,7 +219,7 @@ fn take_records(
     for (seq, item) in (first_seq..).zip(&mut delivery.items) {
         let rejected = match &item.decoded {
             Err(reason) => Some(reason.clone()),
-            Ok(envelope) => from_the_future(envelope.at, delivery.received_at, max_future_ms),
+            Ok(envelope) => from_the_future(envelope.at, delivery.received_at, spec.max_future_ms),
         };
         if let (None, Ok(envelope)) = (&rejected, &item.decoded) {
             greatest = greatest.max(envelope.at);
@@ -226,6 +230,7 @@ fn take_records(
             codec: item.codec as u8,
             position: item.position,
             received_at: delivery.received_at,
+            recorded: delivery.history || !spec.live,
             rejected,
             raw: std::mem::take(&mut item.raw),
         });

@@ -29,7 +29,8 @@ pub struct Exported {
     pub records: u64,
 }
 
-const FORMAT: u32 = 1;
+/// Since 2 records may say that they were recorded.
+const FORMAT: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -61,6 +62,8 @@ struct RecordLine {
     codec: u8,
     position: u64,
     received_at: i64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    recorded: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rejected: Option<String>,
     raw: String,
@@ -295,6 +298,7 @@ impl From<Frame> for FrameLine {
             codec: it.codec,
             position: it.position,
             received_at: it.received_at,
+            recorded: it.recorded,
             rejected: it.rejected,
             raw: BASE64.encode(it.raw),
         });
@@ -324,6 +328,7 @@ impl TryFrom<FrameLine> for Frame {
                 codec: it.codec,
                 position: it.position,
                 received_at: it.received_at,
+                recorded: it.recorded,
                 rejected: it.rejected,
                 raw: BASE64.decode(it.raw).map_err(|_| "a record in it is not base64")?,
             })

@@ -1,13 +1,14 @@
 //! A frame: one group commit, one epoch; and its bytes in a segment.
 //!
-//! Payload, format 1, little-endian (epoch and sequence numbers are columns of the row; the hash covers them):
+//! Payload, formats 1 and 2, little-endian (epoch and sequence numbers are columns of the row; the hash covers them):
 //!
 //! ```text
 //! u8 1 | i64 clock_ms
 //! u32 n | n x ( u32 id | text name | text kind )                    partitions that appear for the first time
 //! u32 n | n x ( u8 tag | u32 partition | i64 bound )                signals
 //! u32 n | n x ( u32 length of body | u32 CRC32C of seq and body | body )
-//! body  = u32 partition | u8 codec | u8 rejected | u64 position | i64 received_at | [text reason] | raw bytes
+//! body  = u32 partition | u8 codec | u8 flags | u64 position | i64 received_at | [text reason] | raw bytes
+//! flags = 1: rejected, with a reason | 2: recorded (since format 2)
 //! text  = u32 length | UTF-8
 //! hash  = SHA-256( previous hash | u64 epoch | u64 first seq | u64 last seq | payload )
 //! ```
@@ -57,6 +58,8 @@ pub struct Record {
     pub position: u64,
     /// The source's clock, ms UTC.
     pub received_at: EventTime,
+    /// It was told from a recording, or as history: when it came says nothing of how late it is.
+    pub recorded: bool,
     /// Why it is a dead letter.
     pub rejected: Option<String>,
     /// The bytes as they came.
@@ -66,11 +69,18 @@ pub struct Record {
 const VERSION: u8 = 1;
 const SIGNAL_BYTES: usize = 13;
 const RECORD_BYTES: usize = 8 + 22;
+const REJECTED: u8 = 1;
+const RECORDED: u8 = 2;
 
 impl Frame {
     /// The number of its last record; `first_seq - 1` when it has none.
     pub fn last_seq(&self) -> u64 {
         self.first_seq + self.records.len() as u64 - 1
+    }
+
+    /// The first format that can say what it says; what an earlier one can say, a later one says in the same bytes.
+    pub(super) fn format(&self) -> i64 {
+        if self.records.iter().any(|record| record.recorded) { 2 } else { 1 }
     }
 
     /// How many of its records are dead letters.
@@ -162,7 +172,8 @@ fn put_record(out: &mut Vec<u8>, record: &Record) {
     let body = out.len();
     out.extend_from_slice(&record.partition.to_le_bytes());
     out.push(record.codec);
-    out.push(record.rejected.is_some().into());
+    let rejected = if record.rejected.is_some() { REJECTED } else { 0 };
+    out.push(rejected | if record.recorded { RECORDED } else { 0 });
     out.extend_from_slice(&record.position.to_le_bytes());
     out.extend_from_slice(&record.received_at.to_le_bytes());
     if let Some(reason) = &record.rejected {
@@ -185,15 +196,15 @@ fn take_record(fields: &mut Fields<'_>, seq: u64) -> Result<Record, Bad> {
     let mut body = Fields(body);
     let partition = body.u32()?;
     let codec = body.u8()?;
-    let flag = body.u8()?;
+    let flags = body.u8()?;
+    if flags & !(REJECTED | RECORDED) != 0 {
+        return Err("a record in it has an unknown flag");
+    }
     let position = body.u64()?;
     let received_at = body.i64()?;
-    let rejected = match flag {
-        0 => None,
-        1 => Some(body.text()?),
-        _ => return Err("a record in it has an unknown flag"),
-    };
-    Ok(Record { seq, partition, codec, position, received_at, rejected, raw: body.0.to_vec() })
+    let rejected = if flags & REJECTED == 0 { None } else { Some(body.text()?) };
+    let (recorded, raw) = (flags & RECORDED != 0, body.0.to_vec());
+    Ok(Record { seq, partition, codec, position, received_at, recorded, rejected, raw })
 }
 
 fn take_signal(fields: &mut Fields<'_>) -> Result<Signal, Bad> {

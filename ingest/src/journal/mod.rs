@@ -54,7 +54,7 @@ pub use self::export::{Exported, export, import};
 pub use self::follower::Follower;
 pub use self::frame::{Frame, Hash, Record, Registration};
 pub use self::options::{Decoder, Options, PartitionSpec, Verify};
-pub use self::outlet::{Committed, DeadLetter, FrameMeta};
+pub use self::outlet::{Committed, DeadLetter, FrameMeta, Recorded};
 pub use self::reader::Reader;
 pub use self::receipts::Receipt;
 pub use self::replay::path_of;

@@ -95,7 +95,7 @@ pub struct PartitionSpec {
     /// Events further ahead of the source's clock are dead letters, ms. `None`: no limit.
     pub max_future_ms: Option<Millis>,
     /// Its silence means that nothing happened. A recording is not live: from its registration on it holds the
-    /// watermark until it ends or says that it is idle.
+    /// watermark until it ends or says that it is idle, and how late its events come says nothing of anybody.
     pub live: bool,
     /// It is asked for its events, and whoever asks says when it was at its head with nothing
     /// ([`super::JournalWriter::declare_idle`]): that it was not heard from is no idleness.

@@ -11,6 +11,7 @@ use highwater_dataflow::view::Stamps;
 use highwater_dataflow::{Epoch, EventTime, Signal};
 use highwater_model::Envelope;
 
+use super::frame::Record;
 use super::receipts::Receipt;
 
 /// A durable frame, decoded.
@@ -21,10 +22,37 @@ pub struct Committed {
     pub signals: Vec<Signal>,
     /// The accepted records with their sequence numbers, in order.
     pub envelopes: Vec<Envelope>,
+    /// Which of the records were told from recordings, or as history.
+    pub recorded: Recorded,
     pub dead_letters: Vec<DeadLetter>,
     /// What came of each partition.
     pub receipts: Vec<Receipt>,
     pub stamps: Arc<Stamps>,
+}
+
+/// Records that were not told as they happened, by sequence number: stretches of them, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recorded(Vec<(u64, u64)>);
+
+impl Recorded {
+    pub(super) fn of(records: &[Record]) -> Recorded {
+        let stretches = records.chunk_by(|a, b| a.recorded == b.recorded);
+        let recorded = stretches.filter(|stretch| stretch[0].recorded);
+        Recorded(recorded.map(|stretch| (stretch[0].seq, stretch[stretch.len() - 1].seq)).collect())
+    }
+
+    /// Whether the record is one of them.
+    pub fn holds(&self, seq: u64) -> bool {
+        let at = self.0.partition_point(|(_, last)| *last < seq);
+        self.0.get(at).is_some_and(|(first, _)| *first <= seq)
+    }
+
+    /// Gives the records other numbers, in the same order.
+    pub fn renumber(&mut self, number: impl Fn(u64) -> u64) {
+        for (first, last) in &mut self.0 {
+            (*first, *last) = (number(*first), number(*last));
+        }
+    }
 }
 
 /// A frame without its content.

@@ -9,7 +9,7 @@ use highwater_model::{Envelope, Event};
 
 use super::frame::{Frame, Record};
 use super::options::Decoder;
-use super::outlet::{Committed, DeadLetter, FrameMeta};
+use super::outlet::{Committed, DeadLetter, FrameMeta, Recorded};
 use super::receipts::Receipts;
 use crate::intake::Codec;
 
@@ -45,6 +45,7 @@ pub(super) fn reread(
     let mut envelopes = Vec::with_capacity(frame.records.len());
     let mut dead_letters = Vec::new();
     let mut receipts = Receipts::default();
+    let recorded = Recorded::of(&frame.records);
     for mut record in frame.records {
         let decoded = match (record.rejected.take(), codec(record.codec)) {
             (Some(reason), _) => Err(reason),
@@ -62,7 +63,8 @@ pub(super) fn reread(
         }
     }
     let receipts = receipts.finish(name);
-    Committed { meta, signals: frame.signals, envelopes, dead_letters, receipts, stamps }
+    let signals = frame.signals;
+    Committed { meta, signals, envelopes, recorded, dead_letters, receipts, stamps }
 }
 
 /// A record as a dead letter.

@@ -2,6 +2,9 @@
 //!
 //! The `meta` row ties it to the chain: its hash covers the previous segment's last hash and the ledger, and is
 //! what the first frame links to.
+//!
+//! Its format is that of its frames, and rises with the first that needs a later one, in the same commit: a version that
+//! cannot read such a frame says so by the segment's format, and one that need not read any goes on reading.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,8 +23,11 @@ use super::files::{self, SegmentFile, sync_dir};
 use super::frame::{Frame, Hash, link};
 use super::store::Tip;
 
-/// The format that this version writes, and the newest it reads.
-pub(super) const FORMAT: i64 = 1;
+/// The newest format that this version writes and reads; it reads all before it.
+pub(super) const FORMAT: i64 = 2;
+
+/// The format that every segment begins with, and that its head's hash names.
+const FIRST_FORMAT: i64 = 1;
 
 /// A copy waits so long for whoever has locked the segment, and tries again.
 const LOCKED: Duration = Duration::from_millis(5);
@@ -73,7 +79,7 @@ impl Meta {
     pub(super) fn hash(&self) -> Hash {
         let mut sha = Sha256::new();
         sha.update(b"highwater segment");
-        sha.update(FORMAT.to_le_bytes());
+        sha.update(FIRST_FORMAT.to_le_bytes());
         sha.update(self.first_seq.to_le_bytes());
         sha.update(self.prev_epoch.to_le_bytes());
         sha.update(self.prev_hash);
@@ -221,7 +227,7 @@ impl Segment {
                 },
             )
             .map_err(|e| self.unreadable(e))?;
-        if format != FORMAT || meta.first_seq == 0 || meta.hash() != hash {
+        if format < FIRST_FORMAT || meta.first_seq == 0 || meta.hash() != hash {
             return Err(self.damaged("the hash of its head is wrong"));
         }
         Ok(meta)
@@ -318,12 +324,13 @@ impl Segment {
         if found == "ok" { Ok(()) } else { Err(self.damaged(&found)) }
     }
 
-    /// Commits frames as one, synced, with its log's directory entry.
+    /// Commits frames, of which the newest is of `format`, as one, synced, with its log's directory entry.
     ///
     /// Errors: `Full`, and nothing of them remains; with any other nobody knows.
     pub(super) fn append(
         &mut self,
         frames: &[StoredFrame],
+        format: i64,
         disk: &mut dyn Disk,
     ) -> Result<(), JournalError> {
         if let Some(pages) = disk.page_limit() {
@@ -335,6 +342,11 @@ impl Segment {
         let fail = |e| JournalError::sqlite("cannot write to", path, e);
         let tx =
             self.conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
+        if format > FIRST_FORMAT {
+            tx.prepare_cached("UPDATE meta SET format = ?1 WHERE id = 1 AND format < ?1")
+                .and_then(|mut statement| statement.execute([format]))
+                .map_err(fail)?;
+        }
         for frame in frames {
             tx.prepare_cached(
                 "INSERT INTO frames (epoch, first_seq, last_seq, rejected, prev_hash, hash, payload)
@@ -455,7 +467,7 @@ fn fill(path: &Path, meta: &Meta) -> rusqlite::Result<()> {
         "INSERT INTO meta (id, format, first_seq, prev_epoch, prev_hash, created_ms, ledger, hash, sealed)
          VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)",
         params![
-            FORMAT,
+            FIRST_FORMAT,
             meta.first_seq.cast_signed(),
             meta.prev_epoch.cast_signed(),
             meta.prev_hash,

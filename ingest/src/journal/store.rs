@@ -173,7 +173,8 @@ impl Store {
             tip = frame.tip();
             stored.push(frame);
         }
-        self.active.append(&stored, &mut *self.disk)?;
+        let format = frames.iter().map(Frame::format).max().expect("there is a first one");
+        self.active.append(&stored, format, &mut *self.disk)?;
         self.reach(Step::BeforeWitness)?;
         let Tip { epoch, seq, hash } = tip;
         self.witness.write(Witness { epoch, seq, hash, ..self.witness.last })?;

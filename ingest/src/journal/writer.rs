@@ -224,7 +224,8 @@ impl JournalWriter {
         let shared = &self.handle.shared;
         let received_at = shared.clock.now_ms();
         let items = Vec::new();
-        self.wait_for(Delivery { partition, items, received: None, received_at }, true)
+        let delivery = Delivery { partition, items, received: None, received_at, history: false };
+        self.wait_for(delivery, true)
     }
 
     /// Says that a partition was polled at its head and has nothing. May be repeated; a full disk forgets it.

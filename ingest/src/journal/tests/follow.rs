@@ -141,3 +141,33 @@ fn a_record_that_no_longer_decodes_is_a_dead_letter_on_replay() {
     assert_eq!(committed.dead_letters.len(), 2);
     assert_eq!(committed.dead_letters[1].reason, "no longer");
 }
+
+/// Whoever follows, from memory or from the segments, hears of each record whether it was told as it happened.
+#[test]
+fn what_is_recorded_stays_known_as_that() {
+    let dir = scratch();
+    let mut rig = Rig::open(dir.path(), options()).unwrap();
+    let (http, tape) = (rig.live("http"), rig.register(PartitionSpec::recorded("tape", "test")));
+    let items = |from: u64, n: u64| (from..from + n).map(|i| intake(i, START)).collect::<Vec<_>>();
+    let mut history = deliver(http, items(6, 2));
+    if let super::super::assemble::Input::Delivery(queued) = &mut history {
+        queued.delivery.history = true;
+    }
+    let inputs = vec![
+        deliver(http, items(1, 1)),
+        deliver(tape, items(2, 2)),
+        deliver(http, items(4, 2)),
+        history,
+        deliver(tape, vec![garbage(8)]),
+    ];
+    let (mut committed, _) = rig.commit(inputs).unwrap().unwrap();
+    let recorded: Vec<u64> = (0..=9).filter(|seq| committed.recorded.holds(*seq)).collect();
+    assert_eq!(recorded, [2, 3, 6, 7, 8]);
+    drop(rig);
+    let (_writer, mut follower) = start(dir.path(), options(), 0);
+    let again = drain(&mut follower).remove(0);
+    assert_eq!(again.recorded, committed.recorded);
+    committed.recorded.renumber(|seq| seq + 100);
+    let moved: Vec<u64> = (1..=200).filter(|seq| committed.recorded.holds(*seq)).collect();
+    assert_eq!(moved, [102, 103, 106, 107, 108]);
+}

@@ -20,13 +20,14 @@ fn signal() -> impl Strategy<Value = Signal> {
 fn record() -> impl Strategy<Value = Record> {
     let rejected = prop::option::of(".{0,40}");
     let raw = prop::collection::vec(any::<u8>(), 0..200);
-    (any::<u32>(), any::<u8>(), any::<u64>(), any::<i64>(), rejected, raw).prop_map(
-        |(partition, codec, position, received_at, rejected, raw)| Record {
+    (any::<u32>(), any::<u8>(), any::<u64>(), any::<i64>(), any::<bool>(), rejected, raw).prop_map(
+        |(partition, codec, position, received_at, recorded, rejected, raw)| Record {
             seq: 0,
             partition,
             codec,
             position,
             received_at,
+            recorded,
             rejected,
             raw,
         },
@@ -119,6 +120,7 @@ fn format_1_is_what_it_was() {
                 codec: 1,
                 position: 5,
                 received_at: 6,
+                recorded: false,
                 rejected: None,
                 raw: b"{}".to_vec(),
             },
@@ -128,6 +130,7 @@ fn format_1_is_what_it_was() {
                 codec: 1,
                 position: 8,
                 received_at: 9,
+                recorded: false,
                 rejected: Some("no".into()),
                 raw: b"x".to_vec(),
             },
@@ -135,7 +138,38 @@ fn format_1_is_what_it_was() {
     };
     let hex = frame.encode().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
     assert_eq!(hex, GOLDEN);
+    assert_eq!(frame.format(), 1);
     assert_eq!(Frame::decode(7, 41, &frame.encode()), Ok(frame));
+}
+
+/// In format 2 records may be recorded; nothing else of a frame is different.
+#[test]
+fn format_2_is_format_1_and_a_flag() {
+    let [live, tape] = [false, true].map(|recorded| Frame {
+        epoch: 7,
+        first_seq: 41,
+        clock_ms: 1_767_225_600_000,
+        registrations: Vec::new(),
+        signals: Vec::new(),
+        records: vec![Record {
+            seq: 41,
+            partition: 1,
+            codec: 1,
+            position: 8,
+            received_at: 9,
+            recorded,
+            rejected: Some("no".into()),
+            raw: b"x".to_vec(),
+        }],
+    });
+    assert_eq!((live.format(), tape.format()), (1, 2));
+    let (one, two) = (live.encode(), tape.encode());
+    assert_eq!(Frame::decode(7, 41, &two), Ok(tape));
+    // The record's checksum, and its flags.
+    let (checksum, flags) = (1 + 8 + 3 * 4 + 4, 1 + 8 + 3 * 4 + 8 + 5);
+    let differ: Vec<usize> = (0..one.len()).filter(|at| one[*at] != two[*at]).collect();
+    assert!(differ.iter().all(|at| (checksum..checksum + 4).contains(at) || *at == flags));
+    assert_eq!((one.len(), one[flags], two[flags]), (two.len(), 1, 3));
 }
 
 const GOLDEN: &str = "\
@@ -152,10 +186,10 @@ fn a_newer_format_is_refused_with_its_number() {
     drop(Rig::open(dir.path(), options()).unwrap());
     let file = files::list(dir.path()).unwrap().pop().unwrap();
     let conn = rusqlite::Connection::open(&file.path).unwrap();
-    conn.execute("UPDATE meta SET format = 2", []).unwrap();
+    conn.execute("UPDATE meta SET format = 3", []).unwrap();
     drop(conn);
     let error = Rig::open(dir.path(), options()).err().unwrap();
-    assert!(matches!(error, JournalError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(error, JournalError::Newer { found: 3, known: 2, .. }), "{error}");
     assert!(error.to_string().contains("run the version that wrote it"), "{error}");
 }
 
@@ -169,6 +203,8 @@ fn an_export_imports_as_the_same_journal() {
         rig.append(http, 3, START + i).unwrap();
         rig.commit(vec![deliver(http, vec![garbage(i as u64)])]).unwrap();
     }
+    let tape = rig.register(PartitionSpec::recorded("tape", "test"));
+    rig.append(tape, 3, START).unwrap();
     rig.journal.store.drop_before(40).unwrap();
     let mut text = Vec::new();
     let exported = export(dir.path(), &mut text).unwrap();

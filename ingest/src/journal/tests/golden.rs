@@ -1,5 +1,5 @@
-//! A journal as format 1 lies on customers' disks, committed: this version reads it, goes on from it, and says of a
-//! later one what to do.
+//! Journals as formats 1 and 2 lie on customers' disks, committed: this version reads them, goes on from them, and says
+//! of a later one what to do.
 //!
 //! ```text
 //! HIGHWATER_BLESS=1 cargo test -p highwater-ingest golden      only for a format that is not yet on anybody's disk
@@ -15,15 +15,17 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
+use super::super::segment::FORMAT;
 use super::super::*;
 use super::rig::*;
 
 /// One line per file: its name, and its bytes compressed, in base64.
-fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/journal/tests/golden_1.txt")
+fn golden(format: i64) -> PathBuf {
+    let name = format!("src/journal/tests/golden_{format}.txt");
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-/// Two segments; records good and bad; every kind of statement about event time.
+/// Three segments; records good and bad, as they happened and of a recording; every kind of statement about event time.
 fn write(dir: &Path) {
     let mut rig = Rig::open(dir, Options { segment_bytes: 300, ..options() }).unwrap();
     let (http, file) = (rig.live("http"), rig.register(PartitionSpec::recorded("calls", "file")));
@@ -52,11 +54,11 @@ fn bless() {
         }
     }
     lines.sort();
-    fs::write(golden(), lines.concat()).unwrap();
+    fs::write(golden(FORMAT), lines.concat()).unwrap();
 }
 
-fn unpack(dir: &Path) {
-    for line in fs::read_to_string(golden()).unwrap().lines() {
+fn unpack(format: i64, dir: &Path) {
+    for line in fs::read_to_string(golden(format)).unwrap().lines() {
         let (name, zipped) = line.split_once(' ').unwrap();
         let mut bytes = Vec::new();
         let zipped = BASE64.decode(zipped).unwrap();
@@ -66,39 +68,60 @@ fn unpack(dir: &Path) {
 }
 
 #[test]
-fn a_journal_of_format_1_is_read_and_continued() {
+fn journals_of_both_formats_are_read_and_continued() {
     if std::env::var_os("HIGHWATER_BLESS").is_some() {
         bless();
     }
-    let (dir, fresh) = (scratch(), scratch());
-    unpack(dir.path());
-    assert_eq!(verify(dir.path()).unwrap().problem.map(|error| error.to_string()), None);
+    let fresh = scratch();
     write(fresh.path());
-    assert_eq!(
-        frames(dir.path()),
-        frames(fresh.path()),
-        "it says what it said when it was written"
-    );
-    let mut rig = Rig::open(dir.path(), options()).unwrap();
-    let seq = rig.journal.tip().seq;
-    assert_eq!(seq, 11);
-    let http = rig.live("http");
-    assert_eq!(rig.append(http, 1, START).unwrap().meta.first_seq, seq + 1);
-    drop(rig);
-    assert_eq!(verify(dir.path()).unwrap().intact.seq, seq + 1);
+    // The last segment has no recording: nothing in it is of format 2.
+    for (format, segments) in [(1, [1, 1, 1]), (FORMAT, [2, 2, 1])] {
+        let dir = scratch();
+        unpack(format, dir.path());
+        assert_eq!(formats(dir.path()), segments);
+        assert_eq!(verify(dir.path()).unwrap().problem.map(|error| error.to_string()), None);
+        let mut said = frames(fresh.path());
+        if format == 1 {
+            // It had no word for that.
+            said.iter_mut().flat_map(|it| &mut it.records).for_each(|it| it.recorded = false);
+        }
+        assert_eq!(frames(dir.path()), said, "it says what it said when it was written");
+        let mut rig = Rig::open(dir.path(), options()).unwrap();
+        let seq = rig.journal.tip().seq;
+        assert_eq!(seq, 11);
+        let http = rig.live("http");
+        assert_eq!(rig.append(http, 1, START).unwrap().meta.first_seq, seq + 1);
+        assert_eq!(formats(dir.path()), segments, "nor is that");
+        let tape = rig.register(PartitionSpec::recorded("tape", "file"));
+        rig.append(tape, 1, START).unwrap();
+        drop(rig);
+        assert_eq!(formats(dir.path()).last(), Some(&2), "no version before may take it for live");
+        assert_eq!(verify(dir.path()).unwrap().intact.seq, seq + 2);
+        let recorded = frames(dir.path()).pop().unwrap().records[0].recorded;
+        assert!(recorded);
+    }
+}
+
+/// What each segment says of itself.
+fn formats(dir: &Path) -> Vec<i64> {
+    let of = |file: files::SegmentFile| {
+        let conn = rusqlite::Connection::open(file.path).unwrap();
+        conn.query_row("SELECT format FROM meta", [], |row| row.get(0)).unwrap()
+    };
+    files::list(dir).unwrap().into_iter().map(of).collect()
 }
 
 #[test]
 fn a_journal_of_a_later_format_is_refused_and_left_alone() {
     let dir = scratch();
-    unpack(dir.path());
+    unpack(FORMAT, dir.path());
     let newest = files::list(dir.path()).unwrap().pop().unwrap();
     let conn = rusqlite::Connection::open(&newest.path).unwrap();
-    conn.execute("UPDATE meta SET format = 2", []).unwrap();
+    conn.execute("UPDATE meta SET format = 3", []).unwrap();
     drop(conn);
     let before = fs::read(&newest.path).unwrap();
     let error = Rig::open(dir.path(), options()).err().unwrap();
-    assert!(error.to_string().contains("has format 2, this version reads up to 1"), "{error}");
+    assert!(error.to_string().contains("has format 3, this version reads up to 2"), "{error}");
     assert!(error.to_string().contains("run the version that wrote it"), "{error}");
     assert_eq!(fs::read(&newest.path).unwrap(), before);
 }

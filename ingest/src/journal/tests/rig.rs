@@ -90,7 +90,8 @@ pub(super) fn garbage(position: u64) -> Intake {
 }
 
 pub(super) fn delivery(partition: PartitionId, items: Vec<Intake>) -> Delivery {
-    Delivery { partition, items, received: Some(moment()), received_at: START }
+    let received = Some(moment());
+    Delivery { partition, items, received, received_at: START, history: false }
 }
 
 /// An open journal without its thread.
