@@ -1,6 +1,7 @@
 //! One spelling per activity code.
 
 use crate::ids::{ActivityCode, Name};
+use crate::state::AgentState;
 
 impl ActivityCode {
     /// Lower case, words joined by single hyphens: `On Queue`, `ON_QUEUE` and `OnQueue` are all `on-queue`.
@@ -30,6 +31,11 @@ impl ActivityCode {
             (separated, after_capital) = (false, capital);
         }
         ActivityCode(out)
+    }
+
+    /// The state that the code is any spelling of: being in it is what the activity plans. `None` for all others.
+    pub fn state(&self) -> Option<AgentState> {
+        AgentState::parse(self.as_str()).filter(|state| *state != AgentState::Unknown)
     }
 }
 
@@ -81,6 +87,23 @@ mod tests {
             ("--", ""),
         ] {
             assert_eq!(ActivityCode::normalised(text).as_str(), normal, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_code_that_spells_a_state_is_of_that_state() {
+        for (text, state) in [
+            ("On Queue", Some(AgentState::OnQueue)),
+            ("ONQUEUE", Some(AgentState::OnQueue)),
+            ("OnQueueWork", Some(AgentState::OnQueue)),
+            ("MEAL", Some(AgentState::Lunch)),
+            ("After Call Work", Some(AgentState::Acw)),
+            ("break", Some(AgentState::Break)),
+            ("break 15", None),
+            ("project", None),
+            ("unknown", None),
+        ] {
+            assert_eq!(ActivityCode::normalised(text).state(), state, "{text}");
         }
     }
 

@@ -220,14 +220,16 @@ fn activity_code(entry: Entry<'_>) -> Result<ActivityCode, Malformed> {
 fn activity_mapping(wire: &Wire<'_>, unknown: &mut Unknown) -> Result<Event, Malformed> {
     Ok(Event::ActivityMapping(ActivityMapping {
         activity: match wire.get(Field::ActivityCode) {
-            entry if entry.null() => None,
-            // Left out by mistake, it would redefine what unscheduled time means.
-            entry => Some(activity_code(entry)?),
+            entry if entry.null() => return Err(entry.because(NOTHING_SCHEDULED)),
+            entry => activity_code(entry)?,
         },
         state: wire.get(Field::State).choice(AgentState::parse, &mut unknown.values)?,
         verdict: wire.get(Field::Verdict).choice(Verdict::parse, &mut unknown.values)?,
     }))
 }
+
+const NOTHING_SCHEDULED: &str = "must name an activity, not null: time in which nothing is scheduled is always \
+    unscheduled, whatever the state; leave this mapping out";
 
 fn queue_profile(wire: &Wire<'_>, unknown: &mut Unknown) -> Result<Event, Malformed> {
     let hours = wire.get(Field::Opening);

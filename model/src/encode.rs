@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::event::{Activity, Envelope, Event, Opening, RuleParameter};
-use crate::ids::{ActivityCode, ContactId, QueueId};
+use crate::ids::{ContactId, QueueId};
 use crate::opening::{WEEKDAYS, push_clock};
 use crate::timestamp::push_ms;
 
@@ -85,7 +85,7 @@ pub fn encode(envelope: &Envelope, event_id: &str) -> String {
             json.list("activities", &event.activities, push_activity);
         }
         Event::ActivityMapping(event) => {
-            json.text_or_null("activity_code", event.activity.as_ref().map(ActivityCode::as_str));
+            json.text("activity_code", event.activity.as_str());
             json.text("state", event.state.name());
             json.text("verdict", event.verdict.name());
         }

@@ -154,10 +154,10 @@ pub struct Activity {
     pub code: ActivityCode,
 }
 
-/// What it means to be in `state` while `activity` is scheduled (`None`: while nothing is).
+/// What it means to be in `state` while `activity` is scheduled.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ActivityMapping {
-    pub activity: Option<ActivityCode>,
+    pub activity: ActivityCode,
     pub state: AgentState,
     pub verdict: Verdict,
 }

@@ -121,13 +121,14 @@ spellings! { AgentState:
     Hold = "hold", b"hold" | b"onhold" | b"connectedonhold";
     Acw = "acw", b"acw" | b"aftercallwork" | b"wrapup" | b"aftercontactwork";
     NotResponding = "not-responding", b"notresponding" | b"missed" | b"noanswer";
-    OnQueue = "on-queue", b"onqueue";
+    OnQueue = "on-queue", b"onqueue" | b"onqueuework";
     Break = "break", b"break" | b"onbreak";
     Lunch = "lunch", b"lunch" | b"meal";
     Meeting = "meeting", b"meeting";
     Training = "training", b"training";
     Coaching = "coaching", b"coaching";
-    Aux = "aux", b"aux" | b"auxiliary" | b"notready" | b"offqueue" | b"unavailable";
+    Aux = "aux", b"aux" | b"auxiliary" | b"notready" | b"offqueue" | b"offqueuework"
+        | b"unavailable";
     Away = "away", b"away" | b"outofoffice";
     Busy = "busy", b"busy";
 }
@@ -223,7 +224,10 @@ mod tests {
                 AgentState::Available,
                 &["available", "AVAILABLE", "Available", "IDLE", " ready "][..],
             ),
-            (AgentState::OnQueue, &["on-queue", "OnQueue", "ON_QUEUE", "On Queue", "on.queue"]),
+            (
+                AgentState::OnQueue,
+                &["on-queue", "OnQueue", "ON_QUEUE", "On Queue", "on.queue", "OnQueueWork"],
+            ),
             (
                 AgentState::OnCall,
                 &["on-call", "ON_CALL", "INTERACTING", "Communicating", "INTERACT"],

@@ -90,18 +90,17 @@ impl Matrix {
 }
 
 /// What holds where no `ActivityMapping` says otherwise: on-queue work is done by handling or awaiting contacts (a missed
-/// offer is out), and every other activity by the state of the same name.
+/// offer is out), and every other activity by the state that its code is a spelling of.
 pub fn default_verdict(activity: &ActivityCode, state: AgentState) -> Verdict {
-    use AgentState::{Acw, Available, Hold, NotResponding, OnCall, OnQueue, Unknown};
-    match (activity.as_str(), state) {
-        (_, Unknown) => Verdict::Unmapped,
-        ("on-queue", Available | OnCall | Hold | Acw | OnQueue) => Verdict::In,
-        ("on-queue", NotResponding) => Verdict::Out,
-        ("training" | "coaching", AgentState::Meeting)
-        | ("meeting", AgentState::Training | AgentState::Coaching) => Verdict::Neutral,
-        (name, state) if name == state.name() => Verdict::In,
-        (name, _) if name == "on-queue" || AgentState::parse(name).is_some() => Verdict::Out,
-        _ => Verdict::Unmapped,
+    use AgentState::{Acw, Available, Coaching, Hold, Meeting, OnCall, OnQueue, Training, Unknown};
+    match (activity.state(), state) {
+        (None, _) | (_, Unknown) => Verdict::Unmapped,
+        (Some(OnQueue), Available | OnCall | Hold | Acw | OnQueue) => Verdict::In,
+        (Some(Training | Coaching), Meeting) | (Some(Meeting), Training | Coaching) => {
+            Verdict::Neutral
+        }
+        (Some(planned), state) if planned == state => Verdict::In,
+        (Some(_), _) => Verdict::Out,
     }
 }
 
@@ -194,10 +193,10 @@ pub(crate) fn mapping<'s>(
     input: &Inputs<'s>,
 ) -> Table<'s, (ActivityCode, (AgentState, Point<Verdict>))> {
     input.reference().flat_map(|envelope: Envelope| match envelope.event {
-        Event::ActivityMapping(cell) => cell.activity.map(|activity| {
+        Event::ActivityMapping(cell) => {
             let point = Point { at: envelope.at, value: cell.verdict, seq: envelope.seq };
-            (activity, (cell.state, point))
-        }),
+            Some((cell.activity, (cell.state, point)))
+        }
         _ => None,
     })
 }

@@ -5,7 +5,7 @@
 
 use highwater_dataflow::view::{Column, Row, Value, View, ViewRow};
 use highwater_dataflow::{FOREVER, Overlay, Table};
-use highwater_model::{ActivityCode, AgentId, Name, SiteId, TeamId};
+use highwater_model::{ActivityCode, AgentId, AgentState, Name, SiteId, TeamId};
 use serde::{Deserialize, Serialize};
 
 use crate::adherence::{Judged, Status, schedule};
@@ -76,7 +76,8 @@ impl ViewRow for AdherenceNow {
 /// What an agent's doing means to the queues, after Genesys Cloud: on queue during a break is positive, on break
 /// instead of on queue negative, a meeting instead of a training neutral.
 pub fn impact(judged: &Judged) -> &'static str {
-    let on_queue = judged.activity.as_ref().is_some_and(|activity| activity.as_str() == "on-queue");
+    let planned = judged.activity.as_ref().and_then(ActivityCode::state);
+    let on_queue = planned == Some(AgentState::OnQueue);
     match judged.status {
         Status::Unknown => "unknown",
         Status::Out if on_queue => "negative",

@@ -171,7 +171,7 @@ impl Counts {
             .and(Counts::OUTSIDE, working && judged.status == Status::Unscheduled)
             .and(Counts::QUEUE_ACTUAL, working);
         let Some(activity) = &judged.activity else { return counts };
-        let queue = activity.as_str() == "on-queue";
+        let queue = activity.state() == Some(AgentState::OnQueue);
         // Connect knows two kinds of activity and of agent state, and no mapping.
         let judgeable = judged.state != AgentState::Unknown && judged.status != Status::Ignored;
         let aside =

@@ -208,6 +208,10 @@ impl Base {
                     "event" => {
                         let (seq, rest) = rest.split_once(' ')?;
                         let (key, json) = rest.split_once(' ')?;
+                        // Earlier versions took it, and it never had an effect.
+                        if json.contains(r#""activity_code":null"#) {
+                            return Some(Line::Nothing);
+                        }
                         let envelope = decode(json.as_bytes()).ok()?.envelope;
                         let key = EventKey(u128::from_str_radix(key, 16).ok()?);
                         Line::Event(Box::new(Envelope { seq: seq.parse().ok()?, key, ..envelope }))
@@ -218,6 +222,7 @@ impl Base {
             match read().ok_or_else(|| format!("a line of it is not known: {line:.80}"))? {
                 Line::Signal(signal) => base.progress.apply(signal),
                 Line::Event(envelope) => drop(base.events.insert(envelope.seq, *envelope)),
+                Line::Nothing => {}
             }
         }
         base.progress.advance();
@@ -228,6 +233,7 @@ impl Base {
 enum Line {
     Signal(Signal),
     Event(Box<Envelope>),
+    Nothing,
 }
 
 fn kind(event: &Event) -> Kind {
@@ -352,6 +358,13 @@ mod tests {
         );
         base.compact(&settings);
         assert_eq!(seqs(&base), [2, 3, 4, 5], "the last of before, and everything within reach");
+    }
+
+    #[test]
+    fn a_mapping_of_no_activity_is_nothing() {
+        let line = r#"event 7 1 {"event_type":"ActivityMapping","event_id":"e","timestamp":"2026-01-01T00:00:00Z","activity_code":null,"state":"away","verdict":"in"}"#;
+        let base = Base::decode(&format!("bound 1 5\n{line}\n")).unwrap();
+        assert!(base.is_empty());
     }
 
     #[test]

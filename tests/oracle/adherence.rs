@@ -42,11 +42,9 @@ pub(crate) fn histories(
                 *held = change.new.max(*held);
             }
             Event::ActivityMapping(cell) => {
-                if let Some(activity) = &cell.activity {
-                    let this = (envelope.at, cell.verdict);
-                    let held = mapping.entry((activity, cell.state)).or_insert(this);
-                    *held = this.max(*held);
-                }
+                let this = (envelope.at, cell.verdict);
+                let held = mapping.entry((&cell.activity, cell.state)).or_insert(this);
+                *held = this.max(*held);
             }
             _ => {}
         }
@@ -142,9 +140,11 @@ fn status(verdict: Verdict) -> &'static str {
 
 /// The verdict where no mapping was given.
 pub(crate) fn unmapped(activity: &ActivityCode, state: AgentState) -> &'static str {
-    let (planned, actual) = (activity.as_str(), state.name());
+    // Whatever spells a state plans it.
+    let planned = AgentState::parse(activity.as_str()).map_or("unknown", AgentState::name);
+    let actual = state.name();
     let learning = ["training", "coaching"];
-    if actual == "unknown" {
+    if actual == "unknown" || planned == "unknown" {
         "unknown"
     } else if planned == "on-queue" {
         let working = ["available", "on-call", "hold", "acw", "on-queue"];
@@ -155,9 +155,7 @@ pub(crate) fn unmapped(activity: &ActivityCode, state: AgentState) -> &'static s
         || (planned == "meeting" && learning.contains(&actual))
     {
         "neutral"
-    } else if AgentState::parse(planned).is_some() {
-        "out"
     } else {
-        "unknown"
+        "out"
     }
 }

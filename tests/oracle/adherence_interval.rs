@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use highwater_dataflow::view::{Row, Value};
 use highwater_dataflow::{BEGINNING, EventTime, FOREVER};
-use highwater_model::{AgentId, AgentProfile, Envelope, Event};
+use highwater_model::{AgentId, AgentProfile, AgentState, Envelope, Event};
 use highwater_queries::Settings;
 use highwater_queries::settings::{AdherenceSettings, Grace};
 
@@ -195,7 +195,7 @@ fn count(
         amounts[QUEUE_ACTUAL] += time;
     }
     let Some(activity) = &stretch.activity else { return };
-    let queue = activity.as_str() == "on-queue";
+    let queue = AgentState::parse(activity.as_str()) == Some(AgentState::OnQueue);
     if queue {
         amounts[QUEUE_SCHEDULED] += time;
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use highwater_dataflow::view::{Row, Value};
 use highwater_dataflow::{EventTime, FOREVER};
-use highwater_model::{ActivityCode, AgentId, AgentProfile, Envelope, Event, Name};
+use highwater_model::{ActivityCode, AgentId, AgentProfile, AgentState, Envelope, Event, Name};
 
 use super::adherence::{Stretch, shifts};
 
@@ -65,10 +65,10 @@ pub(crate) fn rows(
 /// What it means to the queues that the agent is not doing what was planned.
 fn impact(now: &Stretch) -> &'static str {
     let working = ["available", "on-call", "hold", "acw", "on-queue"].contains(&now.state.name());
-    let planned = now.activity.as_ref().map(ActivityCode::as_str);
+    let planned = now.activity.as_ref().and_then(|code| AgentState::parse(code.as_str()));
     match (now.status, planned) {
         ("unknown", _) => "unknown",
-        ("out", Some("on-queue")) => "negative",
+        ("out", Some(AgentState::OnQueue)) => "negative",
         ("out" | "unscheduled", _) if working => "positive",
         _ => "neutral",
     }

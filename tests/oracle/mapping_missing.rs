@@ -26,11 +26,9 @@ pub(crate) fn alarms(
                 *first = envelope.at.min(*first);
             }
             Event::ActivityMapping(cell) => {
-                if let Some(activity) = &cell.activity {
-                    let said = words.entry((activity.clone(), cell.state)).or_default();
-                    let verdict = said.entry(envelope.at).or_insert(cell.verdict);
-                    *verdict = cell.verdict.max(*verdict);
-                }
+                let said = words.entry((cell.activity.clone(), cell.state)).or_default();
+                let verdict = said.entry(envelope.at).or_insert(cell.verdict);
+                *verdict = cell.verdict.max(*verdict);
             }
             _ => {}
         }

@@ -45,8 +45,9 @@ const STATES: &[AgentState] = &[
     AgentState::Away,
     AgentState::Unknown,
 ];
-const CODES: &[&str] =
-    &["on-queue", "on-queue", "break", "lunch", "meeting", "training", "project"];
+const CODES: &[&str] = &[
+    "on-queue", "on-queue", "onqueue", "break", "lunch", "meal", "meeting", "training", "project",
+];
 const AGENTS: i64 = 12;
 const QUEUES: i64 = 3;
 
@@ -245,7 +246,7 @@ impl World<'_> {
     fn mapping(&mut self) {
         for _ in 0..5 {
             let cell = ActivityMapping {
-                activity: self.random.chance(90).then(|| (*self.random.pick(CODES)).into()),
+                activity: (*self.random.pick(CODES)).into(),
                 state: *self.random.pick(STATES),
                 verdict: *self.random.pick(Verdict::ALL),
             };

@@ -52,42 +52,32 @@ fn opening(config: &SimConfig) -> Opening {
 
 /// Every activity with every state. Finishing a contact is nobody's fault, an unknown state neither.
 fn mappings() -> impl Iterator<Item = ActivityMapping> {
-    let activities = [
-        Some("on-queue"),
-        Some("break"),
-        Some("lunch"),
-        Some("meeting"),
-        Some("training"),
-        Some("coaching"),
-        None,
-    ];
+    let activities = ["on-queue", "break", "lunch", "meeting", "training", "coaching"];
     activities.into_iter().flat_map(|activity| {
         AgentState::ALL.iter().map(move |state| ActivityMapping {
-            activity: activity.map(Into::into),
+            activity: activity.into(),
             state: *state,
             verdict: verdict(activity, *state),
         })
     })
 }
 
-fn verdict(activity: Option<&str>, state: AgentState) -> Verdict {
+fn verdict(activity: &str, state: AgentState) -> Verdict {
     use AgentState::{
-        Acw, Available, Break, Coaching, Hold, Lunch, Meeting, NotResponding, Offline, OnCall,
-        OnQueue, Training, Unknown,
+        Acw, Available, Break, Coaching, Hold, Lunch, Meeting, NotResponding, OnCall, OnQueue,
+        Training, Unknown,
     };
     match (activity, state) {
         (_, Unknown) => Verdict::Ignored,
-        (None, Offline)
-        | (Some("on-queue"), Available | OnCall | Hold | Acw | OnQueue)
-        | (Some("break"), Break)
-        | (Some("lunch"), Lunch)
-        | (Some("meeting"), Meeting)
-        | (Some("training"), Training)
-        | (Some("coaching"), Coaching) => Verdict::In,
-        (None, _)
-        | (Some("on-queue"), NotResponding)
-        | (Some("meeting" | "training" | "coaching"), Meeting | Training | Coaching)
-        | (Some("break" | "lunch"), Break | Lunch)
+        ("on-queue", Available | OnCall | Hold | Acw | OnQueue)
+        | ("break", Break)
+        | ("lunch", Lunch)
+        | ("meeting", Meeting)
+        | ("training", Training)
+        | ("coaching", Coaching) => Verdict::In,
+        ("on-queue", NotResponding)
+        | ("meeting" | "training" | "coaching", Meeting | Training | Coaching)
+        | ("break" | "lunch", Break | Lunch)
         | (_, OnCall | Hold | Acw) => Verdict::Neutral,
         _ => Verdict::Out,
     }

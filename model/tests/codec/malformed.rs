@@ -23,7 +23,7 @@ const COMPLETE: &str = r#"{"event_type":"ContactComplete","event_id":"e1","times
 const UPDATE: &str = r#"{"event_type":"QueueUpdate","event_id":"e1","timestamp":"2026-05-15T14:32:10Z","queue_id":"q1","contacts_waiting":7,"longest_wait_seconds":42,"agents_available":12,"agents_on_call":23,"agents_acw":5,"agents_aux":3,"service_level_current":0.78}"#;
 const PROFILE: &str = r#"{"event_type":"AgentProfile","event_id":"e1","timestamp":"2026-05-15T14:32:10Z","agent_id":"a1","team_id":"t1","site_id":"s1","skills":["q1","q2"]}"#;
 const SCHEDULE: &str = r#"{"event_type":"ScheduleUpdate","event_id":"e1","timestamp":"2026-05-15T14:32:10Z","agent_id":"a1","shift_id":"s1","version":3,"activities":[{"start":"2026-05-15T08:00:00Z","end":"2026-05-15T09:00:00Z","activity_code":"break"}]}"#;
-const MAPPING: &str = r#"{"event_type":"ActivityMapping","event_id":"e1","timestamp":"2026-05-15T14:32:10Z","activity_code":null,"state":"away","verdict":"in"}"#;
+const MAPPING: &str = r#"{"event_type":"ActivityMapping","event_id":"e1","timestamp":"2026-05-15T14:32:10Z","activity_code":"break","state":"away","verdict":"in"}"#;
 const QUEUE: &str = r#"{"event_type":"QueueProfile","event_id":"e1","timestamp":"2026-05-15T14:32:10Z","queue_id":"q1","channel":"voice","service_level_target":0.8,"service_level_threshold_s":20,"opening":{"time_zone":"UTC","weekdays":["mon"],"opens":"08:00","closes":"20:00"}}"#;
 const FORECAST: &str = r#"{"event_type":"ForecastUpdate","event_id":"e1","timestamp":"2026-05-15T14:32:10Z","queue_id":"q1","interval_start":"2026-05-15T08:00:00Z","interval_end":"2026-05-15T08:15:00Z","volume":8.5,"aht_s":290}"#;
 
@@ -256,8 +256,13 @@ fn lists_and_objects() {
         check(with(SCHEDULE, piece, by), &format!("ScheduleUpdate: {reason}"));
     }
     check(
-        with(MAPPING, "\"activity_code\":null,", ""),
+        with(MAPPING, "\"activity_code\":\"break\",", ""),
         "ActivityMapping: `activity_code` is missing; it must be text",
+    );
+    check(
+        with(MAPPING, "\"break\"", "null"),
+        "ActivityMapping: `activity_code` must name an activity, not null: time in which nothing is scheduled is \
+         always unscheduled, whatever the state; leave this mapping out",
     );
     check(
         with(FORECAST, "T08:15", "T07:15"),

@@ -130,11 +130,9 @@ fn agent_event() -> impl Strategy<Value = Event> {
             Event::ScheduleUpdate(ScheduleUpdate { agent, shift, version, activities })
         },
     );
-    let mapping = (option::of(code()), state(), select(Verdict::ALL)).prop_map(
-        |(activity, state, verdict)| {
-            Event::ActivityMapping(ActivityMapping { activity, state, verdict })
-        },
-    );
+    let mapping = (code(), state(), select(Verdict::ALL)).prop_map(|(activity, state, verdict)| {
+        Event::ActivityMapping(ActivityMapping { activity, state, verdict })
+    });
     prop_oneof![change, profile, schedule, mapping]
 }
 

@@ -247,15 +247,14 @@ fn schedule_update() {
 
 #[test]
 fn activity_mapping() {
-    for (code, activity) in [(r#""On Queue""#, Some("on-queue".into())), ("null", None)] {
-        let json = format!(
-            r#"{{"event_type": "ActivityMapping", "event_id": "e", "timestamp": "2026-01-01T00:00:00Z",
-            "activity_code": {code}, "state": "NOT_RESPONDING", "verdict": "out"}}"#
-        );
-        let event =
-            ActivityMapping { activity, state: AgentState::NotResponding, verdict: Verdict::Out };
-        check(&json, "e", "2026-01-01T00:00:00Z", Event::ActivityMapping(event));
-    }
+    let json = r#"{"event_type": "ActivityMapping", "event_id": "e", "timestamp": "2026-01-01T00:00:00Z",
+        "activity_code": "On Queue", "state": "NOT_RESPONDING", "verdict": "out"}"#;
+    let event = ActivityMapping {
+        activity: "on-queue".into(),
+        state: AgentState::NotResponding,
+        verdict: Verdict::Out,
+    };
+    check(json, "e", "2026-01-01T00:00:00Z", Event::ActivityMapping(event));
 }
 
 #[test]
