@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use differential_dataflow::consolidation::consolidate;
 use serde::{Deserialize, Serialize};
 
 use crate::Datum;
@@ -32,6 +33,7 @@ impl<'s, K: Datum, V: Datum> Table<'s, (K, Point<V>)> {
     /// points of the last `horizon` before the watermark, and one before them, per key.
     pub fn intervals(self, name: &str, horizon: Millis) -> Table<'s, (K, Span<V>)> {
         let mut changes: Vec<(Span<V>, isize)> = Vec::new();
+        let mut net: Vec<(Point<V>, isize)> = Vec::new();
         closed(
             self,
             name,
@@ -40,7 +42,14 @@ impl<'s, K: Datum, V: Datum> Table<'s, (K, Point<V>)> {
             move |keyed, now, rows, out| {
                 let oldest = now.watermark.saturating_sub(horizon);
                 keyed.group(rows, |_, key, points, changed| {
-                    for (point, diff) in changed {
+                    net.extend(changed.map(|(point, diff)| (point.clone(), diff)));
+                    if net.len() > 1 {
+                        // What is still to go was there before. It goes first: another record may say the same now.
+                        consolidate(&mut net);
+                        net.sort_by_key(|(_, diff)| *diff > 0);
+                    }
+                    for (point, diff) in net.drain(..) {
+                        let point = &point;
                         let place = find(points, point);
                         if diff < 0 && place.is_err() {
                             // It left memory at the horizon: final.
@@ -57,7 +66,7 @@ impl<'s, K: Datum, V: Datum> Table<'s, (K, Point<V>)> {
                             changes.extend(span(points, at).map(|span| (span, 1)));
                         }
                     }
-                    differential_dataflow::consolidation::consolidate(&mut changes);
+                    consolidate(&mut changes);
                     for (span, diff) in changes.drain(..) {
                         out.give((key.clone(), span), diff);
                     }

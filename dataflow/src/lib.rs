@@ -37,6 +37,7 @@ mod rows;
 pub mod runtime;
 mod scratch;
 pub mod sequence;
+mod settle;
 pub mod signal;
 mod slices;
 mod stamped;

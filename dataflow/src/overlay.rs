@@ -102,8 +102,9 @@ impl<'s, K: Datum, A: Datum> Table<'s, (K, Point<A>)> {
             spans,
             |(key, _)| route(key),
             name,
-            Keyed::<K, Track<A, B, C>>::new(),
-            move |tracks, now, points, spans, out, revised| {
+            (BEGINNING, Keyed::<K, Track<A, B, C>>::new()),
+            move |(before, tracks), now, points, spans, out, revised| {
+                let before = std::mem::replace(before, now.watermark);
                 let judging = Judging { judge: &judge, class: &class };
                 tracks.arrange(points, &mut by_point);
                 tracks.arrange(spans, &mut by_span);
@@ -134,6 +135,7 @@ impl<'s, K: Datum, A: Datum> Table<'s, (K, Point<A>)> {
 
                     said.clear();
                     amends.clear();
+                    let replaced = points.clone().any(|(_, diff)| diff < 0);
                     for (point, diff) in points {
                         if diff > 0 {
                             said.push(Revision { at: point.at, seq: point.seq });
@@ -165,7 +167,7 @@ impl<'s, K: Datum, A: Datum> Table<'s, (K, Point<A>)> {
                         track.cover();
                     }
                     new.clear();
-                    let told_to = track.present;
+                    let told_to = track.present.max(before);
                     track.present = track.present.max(now.watermark).max(track.latest());
                     track.tell(from, tail, track.present, &judging, &mut new);
                     track.tail = new.last().filter(|last| last.to == FOREVER).cloned();
@@ -180,6 +182,9 @@ impl<'s, K: Datum, A: Datum> Table<'s, (K, Point<A>)> {
                         (last.map(judging.class), last.filter(|last| exact(last)).cloned())
                     };
                     let turned = class(&old) != class(&new);
+                    // What is open was told up to the watermark; what another point replaces there was told as well.
+                    let again = said.iter().filter(|it| replaced && !turned && it.at == told_to);
+                    again.for_each(|it| revised.give((key.clone(), it.clone()), 1));
                     if differs {
                         said.append(&mut amends);
                     }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::adherence::Shift;
 use crate::placement::Placement;
 use crate::settings::Settings;
+use crate::state_changes::{StateChange, standing};
 
 /// One row of input: an event; or a fact about a source: a dead letter, or what came of it together.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -108,6 +109,7 @@ pub struct Inputs<'s> {
     pub correction: Millis,
     /// What several queries read, kept once: built on first use.
     roster: OnceCell<Table<'s, (AgentId, Span<AgentProfile>)>>,
+    settled: OnceCell<Table<'s, (AgentId, Point<AgentState>)>>,
     states: OnceCell<Table<'s, (AgentId, Span<AgentState>)>>,
     pub(crate) shifts: OnceCell<Table<'s, (AgentId, Point<Shift>)>>,
     pub(crate) placements: OnceCell<Table<'s, (AgentId, Span<Placement>)>>,
@@ -122,6 +124,7 @@ impl<'s> Inputs<'s> {
             refused,
             correction: settings.correction(),
             roster: OnceCell::new(),
+            settled: OnceCell::new(),
             states: OnceCell::new(),
             shifts: OnceCell::new(),
             placements: OnceCell::new(),
@@ -140,30 +143,47 @@ impl<'s> Inputs<'s> {
         self.events.select(move |entry| entry.event().and_then(&pick))
     }
 
-    /// `(Agent, state from then on)`, one row per state change.
-    pub fn agent_states(&self) -> Table<'s, (AgentId, Point<AgentState>)> {
+    /// `(Agent, state change)`, one row per state change, insertions only. Of several at one instant all: what an agent
+    /// is in is for [`Inputs::agent_states`] to say.
+    pub fn agent_changes(&self) -> Table<'s, (AgentId, Point<StateChange>)> {
         self.pick(|envelope| match &envelope.event {
-            Event::AgentStateChange(change) => Some((
-                change.agent.clone(),
-                Point { at: envelope.at, value: change.new, seq: envelope.seq },
-            )),
+            Event::AgentStateChange(change) => {
+                let value = StateChange { previous: change.previous, new: change.new };
+                Some((change.agent.clone(), Point { at: envelope.at, value, seq: envelope.seq }))
+            }
             _ => None,
         })
     }
 
-    /// `(Agent, state from then on with the queue it names)`, one row per state change.
+    /// `(Agent, state from then on)`, one row per agent and instant with state changes: the state that holds after all of
+    /// them (see `queries/src/state_changes.rs`).
+    pub fn agent_states(&self) -> Table<'s, (AgentId, Point<AgentState>)> {
+        let build = || {
+            let holds = |said: &[&StateChange]| standing(said.iter().copied().copied());
+            self.agent_changes().settle("agent states", self.correction, holds)
+        };
+        self.settled.get_or_init(build).clone()
+    }
+
+    /// As [`Inputs::agent_states`], with the queue that is named with the state: of several the greatest.
     pub fn agent_work(&self) -> Table<'s, (AgentId, Point<(AgentState, Option<QueueId>)>)> {
-        self.pick(|envelope| match &envelope.event {
-            Event::AgentStateChange(change) => Some((
-                change.agent.clone(),
-                Point {
-                    at: envelope.at,
-                    value: (change.new, change.queue.clone()),
-                    seq: envelope.seq,
-                },
-            )),
+        let changes = self.pick(|envelope| match &envelope.event {
+            Event::AgentStateChange(change) => {
+                let said = StateChange { previous: change.previous, new: change.new };
+                let value = (said, change.queue.clone());
+                Some((change.agent.clone(), Point { at: envelope.at, value, seq: envelope.seq }))
+            }
             _ => None,
-        })
+        });
+        changes.settle(
+            "agent work",
+            self.correction,
+            |said: &[&(StateChange, Option<QueueId>)]| {
+                let state = standing(said.iter().map(|(change, _)| *change));
+                let named = said.iter().filter(|(change, _)| change.new == state);
+                (state, named.filter_map(|(_, queue)| queue.clone()).max())
+            },
+        )
     }
 
     /// All events of contacts and of agents taking them, for [`crate::outcomes`].

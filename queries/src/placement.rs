@@ -42,7 +42,7 @@ fn placed<'s>(input: &Inputs<'s>, settings: &Settings) -> Table<'s, (AgentId, Sp
         Event::AgentProfile(profile) => Some(profile.agent),
         _ => None,
     });
-    let heard_of = input.agent_states().map(|(agent, _)| agent);
+    let heard_of = input.agent_changes().map(|(agent, _)| agent);
     // The same point however often an agent is heard of: it comes once.
     let first = heard_of
         .concat(scheduled)

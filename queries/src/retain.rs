@@ -4,7 +4,8 @@
 //! is new. It is folded forward by what retention drops, and keeps
 //!
 //! - events whose time lies within the longest reach that any query states for their kind ([`NEEDS`]),
-//! - the last of each key before that: an agent's state, a queue's snapshot, a shift's highest version,
+//! - the last of each key before that: an agent's state changes of one instant, a queue's snapshot, a shift's highest
+//!   version,
 //! - everything of contacts that are still open.
 //!
 //! Everything here is a pure function of what was folded in.
@@ -149,6 +150,8 @@ impl Base {
                 }
                 // What is over and superseded by nothing else has no say in what comes.
                 Kind::Schedule | Kind::Forecast => false,
+                // Which state holds is for all changes of an instant together to say.
+                Kind::AgentState => last.get(&key).is_some_and(|(at, _)| *at == envelope.at),
                 _ => last.get(&key) == Some(&(rank(envelope), *seq)),
             }
         });
@@ -358,6 +361,21 @@ mod tests {
         );
         base.compact(&settings);
         assert_eq!(seqs(&base), [2, 3, 4, 5], "the last of before, and everything within reach");
+    }
+
+    #[test]
+    fn of_the_last_instant_before_every_change_stays() {
+        let settings = Settings::default();
+        let now = 1_000 * DAY;
+        let then = now - 200 * DAY;
+        let mut base = Base::default();
+        base.fold(
+            [state(1, "a", then), state(2, "a", then - 1), state(3, "a", then)],
+            &[Signal::Bound { partition: 1, bound: now }],
+            &settings,
+        );
+        base.compact(&settings);
+        assert_eq!(seqs(&base), [1, 3], "which of them holds is for both to say");
     }
 
     #[test]

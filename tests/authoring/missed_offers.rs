@@ -1,6 +1,6 @@
 //! Missed offers: how often each agent let an offered contact go by, and who still does.
 //!
-//! in   agent states (Agent, state from then on)
+//! in   agent changes (Agent, change)   agent states (Agent, state from then on)
 //! out  missed_offers   one row per agent and interval in which an offer was missed; status open, closing, final
 //!      incidents       spells of not responding that last; alerts follow them
 //! side late_elements   what came for intervals that are final
@@ -50,10 +50,11 @@ impl ViewRow for MissedOffers {
 /// The view, and what came too late for it. State: one count per agent and interval that is not final.
 pub(crate) fn publish<'s>(graph: &mut Graph<'s, Entry>, input: &Inputs<'s>, settings: &Settings) {
     let at_once = || Trigger::repeatedly(Trigger::after_count(1));
+    // Also those that another change of the same instant overruled: the offer was missed all the same.
     let panes = input
-        .agent_states()
-        .filter(|(_, state)| state.value == AgentState::NotResponding)
-        .map(|(agent, state)| (agent, (state.at, ())))
+        .agent_changes()
+        .filter(|(_, change)| change.value.new == AgentState::NotResponding)
+        .map(|(agent, change)| (agent, (change.at, ())))
         .window_into("missed_offers", FixedWindows::of(settings.interval()))
         .trigger(Trigger::after_watermark().early(at_once()).late(at_once()))
         .allowed_lateness(settings.allowed_lateness())
@@ -89,7 +90,7 @@ pub(crate) fn unresponsive<'s>(input: &Inputs<'s>, lasting: Millis) -> Alerts<'s
         });
     // Any word on an agent's state may show that it had been otherwise.
     let revisions = input
-        .agent_states()
-        .map(|(agent, state)| (agent.0, Revision { at: state.at, seq: state.seq }));
+        .agent_changes()
+        .map(|(agent, change)| (agent.0, Revision { at: change.at, seq: change.seq }));
     incidents.alerts("unresponsive", revisions, input.correction)
 }

@@ -1,12 +1,13 @@
 //! Missed offers, by plain iteration over everything that is known.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use highwater_dataflow::view::{Row, Value};
 use highwater_dataflow::{EventTime, FOREVER, Millis};
 use highwater_model::{AgentId, AgentState, Envelope, Event};
 use highwater_queries::Settings;
 
+use crate::oracle::agent_states;
 use crate::oracle::windows::{Held, Windows};
 
 /// What intervals held when they became final; all else is said anew from what is known.
@@ -56,21 +57,12 @@ pub(crate) fn unresponsive(
     watermark: EventTime,
     lasting: Millis,
 ) -> BTreeSet<(String, EventTime, EventTime)> {
-    // Of several states at one instant the greatest holds, as everywhere.
-    let mut states: BTreeMap<&AgentId, BTreeMap<EventTime, AgentState>> = BTreeMap::new();
-    for envelope in known {
-        if let Event::AgentStateChange(change) = &envelope.event {
-            let states = states.entry(&change.agent).or_default();
-            let held = states.entry(envelope.at).or_insert(change.new);
-            *held = change.new.max(*held);
-        }
-    }
     let mut spells = BTreeSet::new();
-    for (agent, states) in states {
+    for (agent, states) in agent_states::held(known) {
         let ends = states.keys().skip(1).copied().chain([FOREVER]);
-        for ((&from, &state), to) in states.iter().zip(ends) {
+        for ((&from, held), to) in states.iter().zip(ends) {
             let lasts = if to < FOREVER { to - from } else { watermark.saturating_sub(from) };
-            if state == AgentState::NotResponding && lasts >= lasting {
+            if held.state == AgentState::NotResponding && lasts >= lasting {
                 spells.insert((agent.to_string(), from, to));
             }
         }

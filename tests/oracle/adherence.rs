@@ -7,6 +7,8 @@ use highwater_model::{
     ActivityCode, AgentId, AgentState, Envelope, Event, ScheduleUpdate, ShiftId, Verdict,
 };
 
+use super::agent_states;
+
 /// A stretch of an agent's history over which nothing changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stretch {
@@ -35,19 +37,15 @@ pub(crate) fn histories(
     let mut agents: BTreeMap<AgentId, Agent> = BTreeMap::new();
     let mut mapping: BTreeMap<(&ActivityCode, AgentState), (i64, Verdict)> = BTreeMap::new();
     for envelope in known {
-        match &envelope.event {
-            Event::AgentStateChange(change) => {
-                let states = &mut agents.entry(change.agent.clone()).or_default().states;
-                let held = states.entry(envelope.at).or_insert(change.new);
-                *held = change.new.max(*held);
-            }
-            Event::ActivityMapping(cell) => {
-                let this = (envelope.at, cell.verdict);
-                let held = mapping.entry((&cell.activity, cell.state)).or_insert(this);
-                *held = this.max(*held);
-            }
-            _ => {}
+        if let Event::ActivityMapping(cell) = &envelope.event {
+            let this = (envelope.at, cell.verdict);
+            let held = mapping.entry((&cell.activity, cell.state)).or_insert(this);
+            *held = this.max(*held);
         }
+    }
+    for (agent, held) in agent_states::held(known) {
+        let states = held.into_iter().map(|(at, held)| (at, held.state)).collect();
+        agents.entry(agent.clone()).or_default().states = states;
     }
     for ((agent, _), (shift, seq)) in shifts(known) {
         let agent = agents.entry(agent.clone()).or_default();

@@ -4,28 +4,22 @@ use std::collections::BTreeMap;
 
 use highwater_dataflow::view::{Row, Value};
 use highwater_dataflow::{EventTime, FOREVER};
-use highwater_model::{AgentId, AgentState, Envelope, Event};
+use highwater_model::{AgentId, AgentState, Envelope};
+
+use super::agent_states::{self, Held};
 
 /// `(from, to, state, journal position)`, the last one open.
 pub(crate) type States = Vec<(EventTime, EventTime, AgentState, u64)>;
 
-/// Every agent's states in their order in time; of two at one instant the greater counts.
+/// Every agent's states in their order in time.
 pub(crate) fn states(known: &[Envelope]) -> BTreeMap<AgentId, States> {
-    let mut points: BTreeMap<&AgentId, BTreeMap<EventTime, (AgentState, u64)>> = BTreeMap::new();
-    for envelope in known {
-        if let Event::AgentStateChange(change) = &envelope.event {
-            let this = (change.new, envelope.seq);
-            let held = points.entry(&change.agent).or_default().entry(envelope.at).or_insert(this);
-            if this.0 > held.0 {
-                *held = this;
-            }
-        }
-    }
-    let spans = |points: BTreeMap<EventTime, (AgentState, u64)>| {
+    let spans = |points: BTreeMap<EventTime, Held>| {
         let ends = points.keys().copied().skip(1).chain([FOREVER]).collect::<Vec<_>>();
-        points.iter().zip(ends).map(|((&from, &(state, seq)), to)| (from, to, state, seq)).collect()
+        let starts = points.into_iter().zip(ends);
+        starts.map(|((from, held), to)| (from, to, held.state, held.seq)).collect()
     };
-    points.into_iter().map(|(agent, points)| (agent.clone(), spans(points))).collect()
+    let agents = agent_states::held(known).into_iter();
+    agents.map(|(agent, points)| (agent.clone(), spans(points))).collect()
 }
 
 pub(crate) fn rows(known: &[Envelope]) -> Vec<Row> {

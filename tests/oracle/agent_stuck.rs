@@ -1,12 +1,13 @@
 //! Agent stuck: each agent's runs of one state, held against the limit of that state.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use highwater_dataflow::{EventTime, FOREVER};
-use highwater_model::{AgentState, Envelope, Event};
+use highwater_model::{AgentState, Envelope};
 use highwater_queries::Settings;
 
-use super::alarms::{Book, Stretch, steps};
+use super::agent_sessions::states;
+use super::alarms::{Book, Level, Stretch};
 
 pub(crate) fn alarms(
     known: &[Envelope],
@@ -14,16 +15,11 @@ pub(crate) fn alarms(
     settings: &Settings,
 ) -> Vec<Stretch> {
     let book = Book::of("agent_stuck", known, settings);
-    let mut agents: BTreeMap<&str, Vec<(EventTime, AgentState, u64)>> = BTreeMap::new();
-    for envelope in known {
-        if let Event::AgentStateChange(change) = &envelope.event {
-            let of = agents.entry(change.agent.as_str()).or_default();
-            of.push((envelope.at, change.new, envelope.seq));
-        }
-    }
     let mut alarms = Vec::new();
-    for (agent, points) in agents {
-        let found = book.alarms(agent, &[], &steps(points), watermark, |terms, states| {
+    for (agent, states) in states(known) {
+        let level = |(from, to, value, seq)| Level { from, to, value, seq };
+        let levels: Vec<Level<AgentState>> = states.into_iter().map(level).collect();
+        let found = book.alarms(agent.as_str(), &[], &levels, watermark, |terms, states| {
             let limit = match states[0] {
                 AgentState::OnCall => "on_call_s",
                 AgentState::Hold => "hold_s",

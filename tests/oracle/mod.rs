@@ -9,6 +9,7 @@ pub(crate) mod adherence;
 pub(crate) mod adherence_interval;
 pub(crate) mod adherence_now;
 pub(crate) mod agent_sessions;
+pub(crate) mod agent_states;
 pub(crate) mod agent_stuck;
 pub(crate) mod aht_spike;
 pub(crate) mod alarms;

@@ -6,6 +6,7 @@ use highwater_dataflow::{BEGINNING, EventTime, FOREVER};
 use highwater_model::{AgentId, AgentState, Envelope, Event, QueueId};
 use highwater_queries::{Attribute, Settings};
 
+use super::agent_states::{self, Held};
 use super::contacts::{Outcome, Telling};
 use super::sums::{Element, Sums};
 
@@ -99,26 +100,15 @@ fn handled(handle_ms: i64) -> Sums {
     Sums { handle_ms, ..Sums::default() }
 }
 
-/// Every agent's spells: each state until the next; of several at one instant the greatest.
+/// Every agent's spells: each state until the next.
 fn spells(known: &[Envelope]) -> BTreeMap<AgentId, Spells> {
-    let mut states: BTreeMap<AgentId, BTreeMap<EventTime, (AgentState, Option<QueueId>)>> =
-        BTreeMap::new();
-    for envelope in known {
-        if let Event::AgentStateChange(change) = &envelope.event {
-            let this = (change.new, change.queue.clone());
-            let agent = states.entry(change.agent.clone()).or_default();
-            let held = agent.entry(envelope.at).or_insert_with(|| this.clone());
-            if this > *held {
-                *held = this;
-            }
-        }
-    }
-    let spells = |states: BTreeMap<EventTime, (AgentState, Option<QueueId>)>| -> Spells {
+    let spells = |states: BTreeMap<EventTime, Held>| -> Spells {
         let ends = states.keys().copied().skip(1).chain([FOREVER]).collect::<Vec<_>>();
         let starts = states.into_iter().zip(ends);
-        starts.map(|((from, (state, queue)), to)| (from, to, state, queue)).collect()
+        starts.map(|((from, held), to)| (from, to, held.state, held.queue)).collect()
     };
-    states.into_iter().map(|(agent, states)| (agent, spells(states))).collect()
+    let agents = agent_states::held(known).into_iter();
+    agents.map(|(agent, states)| (agent.clone(), spells(states))).collect()
 }
 
 /// Every agent's skills from an instant on, each once.

@@ -2,5 +2,6 @@
 
 pub(crate) mod delivery;
 pub(crate) mod drive;
+pub(crate) mod instants;
 pub(crate) mod random;
 pub(crate) mod world;

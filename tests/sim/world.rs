@@ -7,6 +7,7 @@ use highwater_model::{
     ScheduleUpdate, ServiceLevel, Verdict,
 };
 
+use super::instants;
 use super::random::Random;
 
 /// Monday, 2 June 2025, 08:00 UTC.
@@ -30,7 +31,7 @@ pub(crate) enum Edits {
     None,
 }
 
-const STATES: &[AgentState] = &[
+pub(crate) const STATES: &[AgentState] = &[
     AgentState::Available,
     AgentState::Available,
     AgentState::OnQueue,
@@ -100,7 +101,9 @@ pub(crate) fn happenings(random: &mut Random, edits: Edits) -> Vec<Happening> {
     world.forecasts();
     world.rules(RULES_OF_QUEUES);
     world.rules(RULES_OF_PAIRS);
-    world.all
+    let mut all = world.all;
+    instants::retell(random, &mut all);
+    all
 }
 
 fn agent_id(n: i64) -> AgentId {
