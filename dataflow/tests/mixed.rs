@@ -244,7 +244,7 @@ fn play(
         }
     }
     runtime.finish();
-    for commit in commits.iter() {
+    for commit in &commits {
         collect(&mut said, &log, &commit);
     }
     assert!(log.lock().unwrap().keys().all(|epoch| *epoch == Epoch::MIN));
