@@ -9,6 +9,7 @@ use std::fmt::Write;
 
 use highwater_dataflow::view::{Commit, Row, Value};
 use highwater_dataflow::{BEGINNING, EventTime, FOREVER, Notification, Signal, Step};
+use highwater_model::{AgentId, Envelope, Event};
 use highwater_queries::retain::Base;
 use highwater_queries::settings::{
     AdherenceSettings, ClosedSide, Grace, PayrollSettings, RuleSettings, SiteSettings,
@@ -16,6 +17,7 @@ use highwater_queries::settings::{
 use highwater_queries::{Attribute, Attribution, Entry, Settings};
 
 use crate::oracle::alarms::Stretch;
+use crate::oracle::team_drift::passed_in;
 use crate::oracle::{Contents, Epoch, Oracle};
 use crate::sim::delivery::{Trouble, deliver, epochs};
 use crate::sim::drive::{Sinks, difference, run, run_with_restarts};
@@ -357,9 +359,10 @@ fn compare(case: &Case, commits: &[Commit]) -> Result<(), String> {
     for (nth, (epoch, commit)) in case.epochs.iter().zip(commits).enumerate() {
         let place = format!("epoch {nth} of {} ({})", case.epochs.len(), epoch.number);
         sinks.apply(commit).map_err(|wrong| format!("{place}: {wrong}"))?;
-        causes(epoch, commit, watermark).map_err(|wrong| format!("{place}: {wrong}"))?;
-        watermark = commit.watermark;
+        let before = std::mem::replace(&mut watermark, commit.watermark);
         let expected = oracle.after(epoch);
+        causes(epoch, commit, before, oracle.known(), &expected.passed)
+            .map_err(|wrong| format!("{place}: {wrong}"))?;
         if commit.watermark != expected.watermark {
             let (is, should) = (commit.watermark, expected.watermark);
             return Err(format!("{place}: the watermark is {is}, not {should}"));
@@ -514,8 +517,15 @@ fn settles(views: &Contents) -> Result<(), String> {
     }
 }
 
-/// What changes, ends or takes back an alert is named: records that came in that very epoch, unless time passed.
-fn causes(epoch: &Epoch, commit: &Commit, before: EventTime) -> Result<(), String> {
+/// What changes, ends or takes back an alert is named: records that came in that very epoch; of alerts about agents also
+/// those that time made come true in it, and then one at least. For others time may have passed without a word.
+fn causes(
+    epoch: &Epoch,
+    commit: &Commit,
+    before: EventTime,
+    known: &[Envelope],
+    passed: &BTreeMap<AgentId, BTreeSet<u64>>,
+) -> Result<(), String> {
     let seq = |entry: &Entry| match entry {
         Entry::Event(envelope) | Entry::Recorded(envelope) => envelope.seq,
         Entry::Rejected(rejected) => rejected.seq,
@@ -527,12 +537,25 @@ fn causes(epoch: &Epoch, commit: &Commit, before: EventTime) -> Result<(), Strin
         told.clone().filter(|m| m.step == Step::Opened).map(|m| m.alert_id.as_str()).collect();
     // What opens and ends in one breath is over for what brought it about.
     for told in told.filter(|told| !opened.contains(told.alert_id.as_str())) {
-        if let Some(other) = told.causes.iter().find(|seq| !came.contains(*seq)) {
-            return Err(format!("{other} came in another epoch: {told:?}"));
+        let due: BTreeSet<u64> = match told.rule.as_str() {
+            "team_drift" => passed_in(&told.incident.scope, known, passed),
+            "mapping_missing" => passed.values().flatten().copied().collect(),
+            _ => BTreeSet::new(),
+        };
+        // Terms that ask for a while to pass come true when it has.
+        let waited = |seq: &u64| {
+            let word = |it: &Envelope| match &it.event {
+                Event::RuleUpdate(word) => it.seq == *seq && word.rule == told.rule,
+                _ => false,
+            };
+            before < commit.watermark && known.iter().any(word)
+        };
+        let fits = |seq: &u64| came.contains(seq) || due.contains(seq) || waited(seq);
+        if let Some(other) = told.causes.iter().find(|seq| !fits(seq)) {
+            return Err(format!("{other} came in another epoch, and is not due: {told:?}"));
         }
-        // An open level counts as going on; where a known schedule ends it as time passes, no record is to blame.
-        let by_record = commit.watermark == before;
-        if by_record && told.causes.is_empty() {
+        let always = ["team_drift", "mapping_missing"].contains(&told.rule.as_str());
+        if (always || commit.watermark == before) && told.causes.is_empty() {
             return Err(format!("nothing is named that could have done this: {told:?}"));
         }
     }

@@ -68,6 +68,9 @@ pub struct Alarms<'s, G: Datum, V: Datum> {
     pub alarms: Table<'s, (G, Alarm<V>)>,
     /// `(G, Revision)`: insertions only, the levels and terms that were new when a group's alarms changed.
     pub revisions: Table<'s, (G, Revision)>,
+    /// `(G, Revision)`: insertions only, the terms that had waited for as long as they ask, where nothing else but time
+    /// added what they judge to an alarm.
+    pub matured: Table<'s, (G, Revision)>,
 }
 
 impl<'s, G: Datum, V: Datum> Table<'s, (G, Span<V>)> {
@@ -95,7 +98,7 @@ impl<'s, G: Datum, V: Datum> Table<'s, (G, Span<V>)> {
             |(group, _)| route(group),
             name,
             Keyed::<G, Group<V, P>>::new(),
-            move |groups, now, levels, terms, out, revised: &mut Out<(G, Revision)>| {
+            move |groups, now, levels, terms, out, revised: &mut Out<(G, (Revision, bool))>| {
                 let oldest = now.watermark.saturating_sub(horizon);
                 touched.clear();
                 news.clear();
@@ -123,13 +126,16 @@ impl<'s, G: Datum, V: Datum> Table<'s, (G, Span<V>)> {
                 for &(slot, changed) in &touched {
                     let (key, group) = groups.get(slot);
                     let mut any = false;
-                    group.rewrite(changed, now.watermark, &judge, |alarm, diff| {
+                    let matured = group.rewrite(changed, now.watermark, &judge, |alarm, diff| {
                         any = true;
                         out.give((key.clone(), alarm), diff);
                     });
                     if any {
                         for (_, revision) in news.iter().filter(|(of, _)| *of == slot) {
-                            revised.give((key.clone(), revision.clone()), 1);
+                            revised.give((key.clone(), (revision.clone(), false)), 1);
+                        }
+                        for revision in matured {
+                            revised.give((key.clone(), (revision, true)), 1);
                         }
                     }
                     let wake = group.forget(oldest, now.watermark, horizon);
@@ -137,7 +143,11 @@ impl<'s, G: Datum, V: Datum> Table<'s, (G, Span<V>)> {
                 }
             },
         );
-        Alarms { alarms, revisions }
+        let of = |which: bool| {
+            let of = revisions.clone().filter(move |(_, (_, matured))| *matured == which);
+            of.map(|(group, (revision, _))| (group, revision))
+        };
+        Alarms { alarms, revisions: of(false), matured: of(true) }
     }
 }
 
@@ -192,14 +202,15 @@ fn take_in<T: Datum>(
 }
 
 impl<V: Datum, P: Datum> Group<V, P> {
-    /// Tells anew everything from `changed` on, and what the watermark has brought, and gives the difference.
+    /// Tells anew everything from `changed` on, and what the watermark has brought, and gives the difference. Returns the
+    /// terms that nothing but the watermark brought.
     fn rewrite(
         &mut self,
         changed: EventTime,
         watermark: EventTime,
         judge: &impl Fn(&P, &[&V]) -> Option<Finding>,
         give: impl FnMut(Alarm<V>, isize),
-    ) {
+    ) -> Vec<Revision> {
         let kept = self.stretches.partition_point(|stretch| stretch.to < changed);
         let start = self.stretches.get(kept).map_or(changed, |first| first.from.min(changed));
         let mut tail = self.stretches.split_off(kept);
@@ -207,12 +218,34 @@ impl<V: Datum, P: Datum> Group<V, P> {
         if changed < FOREVER {
             tail = self.sweep(start, judge);
         }
+        let mut matured = Vec::new();
         for stretch in &mut tail {
             stretch.alarms = self.alarms(stretch, watermark);
+            if changed == FOREVER {
+                matured.extend(self.matured(stretch, &told));
+            }
         }
         let tell: Vec<Alarm<V>> = tail.iter().flat_map(|s| s.alarms.iter().cloned()).collect();
         self.stretches.append(&mut tail);
         difference(&told, &tell, give);
+        matured
+    }
+
+    /// The terms that came into force within `stretch` and whose part of it is in its alarms now, and was in none of `told`.
+    fn matured(&self, stretch: &Stretch<V>, told: &[Alarm<V>]) -> Vec<Revision> {
+        let holds = |alarms: &[Alarm<V>], at| alarms.iter().any(|it| it.from <= at && at < it.to);
+        let mut matured = Vec::new();
+        for (at, finding) in stretch.steps.iter().skip(1) {
+            let from = stretch.from.saturating_add(finding.lasting).max(*at);
+            if let Some(terms) = self.terms_at(*at)
+                && (terms.from, terms.seq > 0) == (*at, true)
+                && holds(&stretch.alarms, from)
+                && !holds(told, from)
+            {
+                matured.push(Revision { at: *at, seq: terms.seq });
+            }
+        }
+        matured
     }
 
     /// The stretches from `start` on, at which none is in progress.

@@ -176,6 +176,14 @@ impl AlertRow {
     }
 }
 
+/// The causes that are new in an incident that is otherwise what it was: who merely takes the place of another revises
+/// nothing that was said.
+fn successors(was: &Incident, is: &Incident) -> Vec<u64> {
+    let alike = Incident { causes: is.causes.clone(), ..was.clone() } == *is;
+    let new = is.causes.iter().filter(|seq| alike && !was.causes.contains(seq));
+    new.copied().collect()
+}
+
 /// One scope's alerts, in the epoch that changes them.
 struct Life<'a> {
     rule: &'a CompactString,
@@ -290,6 +298,7 @@ impl Life<'_> {
         };
         alert.latest_causes = match step {
             Step::Opened => incident.causes.clone(),
+            _ if self.shown.is_empty() => successors(&alert.incident, &incident),
             _ => self.shown.clone(),
         };
         alert.incident = incident;

@@ -28,7 +28,8 @@ pub struct Segment<C> {
     pub seq: u64,
 }
 
-/// A statement that changed what had been said: of the past, or by ending a segment that was told as open.
+/// A statement that changed what had been said: of the past, or by ending a segment that was told as open. One may have
+/// been made long before: a boundary of a span, which ends the open segment when the present comes to it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Revision {
     pub at: EventTime,
@@ -55,7 +56,7 @@ pub struct Overlay<'s, K: Datum, C: Datum> {
     /// `(K, Segment<C>)`, contiguous per key, the last one open.
     pub segments: Table<'s, (K, Segment<C>)>,
     /// `(K, Revision)`: insertions only, one per statement that changed what had been told, in the epoch it
-    /// took effect.
+    /// took effect: that in which it came, or that in which the present came to what it says.
     pub revisions: Table<'s, (K, Revision)>,
 }
 
@@ -188,12 +189,12 @@ impl<'s, K: Datum, A: Datum> Table<'s, (K, Point<A>)> {
                     if differs {
                         said.append(&mut amends);
                     }
+                    said.retain(|revision| turned || revision.at < told_to);
+                    track.passed(told_to, &new, &judging, exact, &mut said);
                     said.sort_unstable();
                     said.dedup();
                     for revision in said.drain(..) {
-                        if turned || revision.at < told_to {
-                            revised.give((key.clone(), revision), 1);
-                        }
+                        revised.give((key.clone(), revision), 1);
                     }
 
                     if track.shrink_at <= now.watermark {
@@ -368,6 +369,36 @@ impl<A: Datum, B: Datum, C: Datum> Track<A, B, C> {
         }
     }
 
+    /// Appends the statements of the boundaries after `told_to` at which one of the `segments` begins or ends: what the
+    /// present has come to. A point counts where the class turns there, or an exact value ends: also where it has turned
+    /// back by now.
+    fn passed<J, L, R>(
+        &self,
+        told_to: EventTime,
+        segments: &[Segment<C>],
+        judging: &Judging<'_, J, L>,
+        exact: fn(&C) -> bool,
+        out: &mut Vec<Revision>,
+    ) where
+        L: Fn(&C) -> R,
+        R: PartialEq,
+    {
+        let class = |segment: &Segment<C>| (judging.class)(&segment.value);
+        let mut before: Option<&Segment<C>> = None;
+        for next in segments.iter().map(Some).chain([None]) {
+            let joined = before.zip(next).filter(|(before, next)| before.to == next.from);
+            let turns = joined.is_none_or(|(was, is)| class(was) != class(is) || exact(&was.value));
+            let ended = before.filter(|_| joined.is_none()).map(|before| before.to);
+            for at in ended.into_iter().chain(next.map(|next| next.from)) {
+                let by_point = self.in_force(at).is_some_and(|point| point.at == at);
+                if told_to < at && at < FOREVER && (turns || !by_point) {
+                    out.push(Revision { at, seq: self.cause(at) });
+                }
+            }
+            before = next;
+        }
+    }
+
     /// Start of the run of boundaries, ending with `at`, whose value satisfies `same`; the second half of the answer tells
     /// that the run reaches back to the floor.
     fn run<J, L>(
@@ -499,102 +530,4 @@ fn upto<T>(rows: &[T], before: impl Fn(&T) -> bool) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{Step, run};
-
-    #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-    enum Row {
-        Point(Point<i64>),
-        Span(Span<i64>),
-    }
-
-    #[test]
-    fn what_is_taken_back_names_the_record_that_took_it_back() {
-        let span = |from, to, seq| Row::Span(Span { from, to, value: 7, seq });
-        let script = vec![
-            Step::Add(vec![Row::Point(Point { at: 0, value: 1, seq: 1 }), span(10, 50, 2)]),
-            Step::Watermark(100),
-            // The first words of all.
-            Step::Table(vec![(0, 1), (10, 2)]),
-            // Deleted at 90 by the fourth record; what it says holds nowhere.
-            Step::Change(vec![(span(10, 50, 2), -1), (span(90, 90, 4), 1)]),
-            Step::Table(vec![(0, 1), (10, 2), (10, 4)]),
-            // The deletion is overruled: what takes its place speaks for itself.
-            Step::Change(vec![(span(90, 90, 4), -1), (span(20, 40, 5), 1)]),
-            Step::Table(vec![(0, 1), (10, 2), (10, 4), (20, 5)]),
-            // Something ahead that is deleted was no word on what was told.
-            Step::Add(vec![span(200, 300, 6)]),
-            Step::Change(vec![(span(200, 300, 6), -1), (span(100, 100, 7), 1)]),
-            Step::Table(vec![(0, 1), (10, 2), (10, 4), (20, 5)]),
-        ];
-        let judge = |_: Option<&i64>, span: Option<&i64>| Some(i64::from(span.is_some()));
-        check(script, judge, Provenance::default());
-    }
-
-    #[test]
-    fn what_another_record_made_of_a_span_names_that_record() {
-        let span = |value| Row::Span(Span { from: 10, to: 50, value, seq: 2 });
-        let script = vec![
-            Step::Add(vec![Row::Point(Point { at: 0, value: 1, seq: 1 }), span(60)]),
-            Step::Watermark(100),
-            Step::Table(vec![(0, 1), (10, 2)]),
-            // The seventieth record changes what the span amounts to.
-            Step::Change(vec![(span(60), -1), (span(70), 1)]),
-            Step::Table(vec![(0, 1), (10, 2), (10, 70)]),
-            // What amounts to the same is no revision.
-            Step::Change(vec![(span(70), -1), (span(79), 1)]),
-            Step::Table(vec![(0, 1), (10, 2), (10, 70)]),
-        ];
-        let judge = |_: Option<&i64>, span: Option<&i64>| Some(span.map_or(0, |value| value / 10));
-        let amended: fn(&i64, &i64) -> Vec<u64> = |_, is| vec![is.unsigned_abs()];
-        check(script, judge, Provenance { amended, ..Provenance::default() });
-    }
-
-    #[test]
-    fn the_end_of_an_exact_value_is_a_revision_within_its_class() {
-        let point = |at, value, seq| Row::Point(Point { at, value, seq });
-        let script = vec![
-            Step::Add(vec![point(0, 1, 1)]),
-            Step::Add(vec![point(10, 2, 2)]),
-            Step::Add(vec![point(20, 7, 3)]),
-            Step::Add(vec![point(30, 8, 4)]),
-            Step::Add(vec![point(40, 9, 5)]),
-            // All of one class: only sevens and eights are followed to their end.
-            Step::Table(vec![(0, 1), (20, 3), (30, 4), (40, 5)]),
-        ];
-        let judge = |point: Option<&i64>, _: Option<&i64>| point.copied();
-        let exact: fn(&i64) -> bool = |value| [7, 8].contains(value);
-        check(script, judge, Provenance { exact, ..Provenance::default() });
-    }
-
-    /// What the revisions are after each step, for one class of values.
-    fn check(
-        script: Vec<Step<Row, (EventTime, u64)>>,
-        judge: impl Fn(Option<&i64>, Option<&i64>) -> Option<i64> + Copy + Send + Sync + 'static,
-        provenance: Provenance<i64, i64>,
-    ) {
-        let Provenance { amended, exact } = provenance;
-        for workers in [1, 2] {
-            run(
-                workers,
-                move |rows| {
-                    let points = rows.clone().flat_map(|row| match row {
-                        Row::Point(point) => Some(("k".to_owned(), point)),
-                        Row::Span(_) => None,
-                    });
-                    let spans = rows.flat_map(|row| match row {
-                        Row::Span(span) => Some(("k".to_owned(), span)),
-                        Row::Point(_) => None,
-                    });
-                    let provenance = Provenance { amended, exact };
-                    let class = |value: &i64| *value > 0;
-                    let overlay =
-                        points.overlay_told_by("overlay", spans, 1_000, judge, class, provenance);
-                    overlay.revisions.map(|(_, revision)| (revision.at, revision.seq))
-                },
-                script.clone(),
-            );
-        }
-    }
-}
+mod tests;

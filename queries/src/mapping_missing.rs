@@ -95,7 +95,8 @@ pub fn mapping_missing<'s>(shared: &Shared<'s>, settings: &Settings) -> Alerts<'
             Some(span.value.scope())
         })
         .concat(words.map(|(pair, word)| (pair.scope(), Revision { at: word.at, seq: word.seq })))
-        .concat(told.words);
+        .concat(told.words)
+        .concat(found.matured);
     raise(&MAPPING_MISSING, incidents, revisions, horizon)
 }
 

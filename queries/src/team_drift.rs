@@ -4,6 +4,11 @@
 //! out  incidents, one per stretch of event time with at least `agents_out_min` out; alerts follow them
 //!
 //! The rule does not wait for the watermark: a supervisor hears at once, and hears again if it turns out untrue.
+//!
+//! What time alone changes follows from a record too, and names it: an activity begins or ends for a member, by the
+//! watermark or because the agent is heard of after it (the record of the shift); or terms that ask for a while to pass
+//! have waited for it (the word on the rule). There is no third: agents' states, moves between teams and words on the rule
+//! count from their instants on as soon as they are known, and what was said long ago is forgotten without a word.
 
 use highwater_dataflow::{Alerts, Finding, Revision, Span};
 
@@ -54,5 +59,6 @@ pub fn team_drift<'s>(shared: &Shared<'s>, settings: &Settings) -> Alerts<'s> {
     let revisions = shared.adherence.revisions.clone().concat(moves);
     let revisions =
         absent.revised("teams revised", revisions, |span, _| Some(span.value.0.clone()));
-    raise(&TEAM_DRIFT, incidents, revisions.concat(told.words), horizon)
+    let revisions = revisions.concat(told.words).concat(found.matured);
+    raise(&TEAM_DRIFT, incidents, revisions, horizon)
 }

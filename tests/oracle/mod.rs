@@ -41,12 +41,12 @@ pub(crate) mod unmapped_states;
 pub(crate) mod volume_surge;
 pub(crate) mod windows;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 use highwater_dataflow::view::{Row, Value};
 use highwater_dataflow::{EventTime, Signal};
-use highwater_model::Envelope;
+use highwater_model::{AgentId, Envelope};
 use highwater_queries::registry::views;
 use highwater_queries::settings::ClosedSide;
 use highwater_queries::{Entry, Settings};
@@ -72,6 +72,8 @@ pub(crate) struct Expected {
     pub(crate) views: Contents,
     /// What the rules must claim, no more and no less, sorted.
     pub(crate) alarms: Vec<Stretch>,
+    /// What time alone did to agents, by the records it follows from.
+    pub(crate) passed: BTreeMap<AgentId, BTreeSet<u64>>,
 }
 
 /// All oracles, fed epoch by epoch.
@@ -104,6 +106,11 @@ impl Oracle {
             lag: source_lag::Lag::new(settings),
             days: reforecast::Days::new(settings),
         }
+    }
+
+    /// All that was let in so far.
+    pub(crate) fn known(&self) -> &[Envelope] {
+        &self.door.known
     }
 
     /// Takes an epoch in and says what must be so after it.
@@ -179,7 +186,8 @@ impl Oracle {
         alarms.extend(consumer_lag::alarms(known, arrived, watermark, settings));
         alarms.extend(dead_letter_rate::alarms(known, &self.door.rejected, watermark, settings));
         alarms.sort();
-        Expected { watermark, views, alarms }
+        let passed = team_drift::passed(&known[..news], known, &histories, before);
+        Expected { watermark, views, alarms, passed }
     }
 }
 
