@@ -36,6 +36,15 @@ impl Query {
         }
     }
 
+    fn asks_for(self, event: &Event) -> bool {
+        match event.what {
+            What::Hire(_) => false,
+            What::State(..) => self == Query::Adherence,
+            What::Arrival(_) => self != Query::Adherence,
+            What::Complete(..) => self == Query::Intervals,
+        }
+    }
+
     pub(crate) fn kind(self) -> Kind {
         match self {
             Query::Adherence => Kind::States,
@@ -150,7 +159,8 @@ pub(crate) fn batch_of(
 
 fn build(graph: &mut Graph<'_, Event>, query: Query, sum: &Arc<AtomicU64>) {
     let horizons = Horizons { dedup: HORIZON, correction: HORIZON };
-    let happened = graph.input().filter(|event| !matches!(event.what, What::Hire(_)));
+    // Like the plain programs, which remember the identity of no event that their query has no use for.
+    let happened = graph.input().filter(move |event| query.asks_for(event));
     let (admitted, _) = happened.admit(horizons, |event| Admission {
         id: event.id,
         at: Some(event.at),

@@ -92,6 +92,7 @@ impl<'s, E: Datum> Table<'s, E> {
                 // What came together is judged together: by the watermark before it.
                 let watermark = std::mem::replace(before, now.watermark);
                 let oldest = watermark.saturating_sub(horizons.correction);
+                out.expect(rows.len());
                 for (row, _, diff) in rows.drain(..) {
                     let Admission { id, at, .. } = admission(&row);
                     if at.is_some_and(|at| at < oldest) {

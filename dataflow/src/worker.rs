@@ -58,6 +58,10 @@ pub(crate) struct Peers {
 const REST: Duration = Duration::from_millis(50);
 const PAUSE: Duration = Duration::from_micros(500);
 
+/// Events that are enough for a step: what they become on their way fits the caches, where an operator finds what the one
+/// before it wrote.
+const ENOUGH: usize = 1_000;
+
 /// A worker with its graph.
 pub(crate) struct Life<E: Datum> {
     events: InputHandleVec<Epoch, Change<E>>,
@@ -195,10 +199,12 @@ impl<E: Datum> Life<E> {
             if self.leave.said() {
                 self.abandon();
             }
-            while !ended && self.hands.open.len() < self.in_flight {
+            let mut taken = 0;
+            while !ended && taken < ENOUGH && self.hands.open.len() < self.in_flight {
                 match self.epochs.try_recv() {
                     Ok(Order::Epoch { batch, says }) => {
                         looked = 0;
+                        taken += batch.events.len();
                         self.take(batch, says, &mut rows);
                     }
                     Ok(Order::Until { until, says }) => self.pass(until, says),

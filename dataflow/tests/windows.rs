@@ -17,7 +17,8 @@ use highwater_dataflow::window::{
     Trigger, Window, WindowFn,
 };
 use highwater_dataflow::{
-    BEGINNING, Batch, Epoch, EventTime, FOREVER, Graph, Kept, Millis, Options, Runtime, Signal,
+    BEGINNING, Batch, Behavior, Epoch, EventTime, FOREVER, Graph, Kept, Millis, Options, Runtime,
+    Signal,
 };
 
 const LATENESS: Millis = 40;
@@ -198,11 +199,23 @@ fn play(
     workers: usize,
     cut: Option<usize>,
 ) -> Vec<(Epoch, Row, isize)> {
+    play_closing(run, windows, trigger, Behavior::FireIfNonEmpty, workers, cut)
+}
+
+/// As [`play`], told whether windows have a last word without news.
+fn play_closing(
+    run: &Run,
+    windows: Windows,
+    trigger: &Trigger,
+    closing: Behavior,
+    workers: usize,
+    cut: Option<usize>,
+) -> Vec<(Epoch, Row, isize)> {
     let end = run.epochs.len();
     let cut = cut.unwrap_or(end);
-    let (mut log, kept) = part(run, 0..cut, windows, trigger, workers, None);
+    let (mut log, kept) = part(run, 0..cut, windows, trigger, closing, workers, None);
     if cut < end {
-        let (rest, _) = part(run, cut..end, windows, trigger, workers, Some(kept));
+        let (rest, _) = part(run, cut..end, windows, trigger, closing, workers, Some(kept));
         log.extend(rest);
     }
     log.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
@@ -215,6 +228,7 @@ fn part(
     epochs: std::ops::Range<usize>,
     windows: Windows,
     trigger: &Trigger,
+    closing: Behavior,
     workers: usize,
     kept: Option<Kept>,
 ) -> (Vec<(Epoch, Row, isize)>, Kept) {
@@ -232,6 +246,7 @@ fn part(
             .window_into("windows", windows.make())
             .trigger(trigger.clone())
             .allowed_lateness(LATENESS)
+            .closing_behavior(closing)
             .aggregate((Count, Sum, Collect));
         let late = panes.late.inspect(|late, _, _| panic!("nothing is late: {late:?}"));
         let panes = panes.panes.inspect(move |row, epoch, diff| {
@@ -297,6 +312,31 @@ fn final_rows_equal_the_batch_oracle_and_every_retraction_the_live_row() {
                         wanted.insert((*key, window), contents);
                     }
                 }
+                assert_eq!(got, wanted, "{windows:?}, {trigger:?}, seed {seed}");
+            }
+        }
+    }
+}
+
+#[test]
+fn where_the_last_word_is_always_said_every_row_ends_final_and_right() {
+    for (nth, windows) in Windows::ALL.into_iter().enumerate() {
+        for (mth, trigger) in triggers().iter().enumerate() {
+            for seed in 0..seeds() {
+                let run = run(seed + 1_000 * (100 + nth * 10 + mth) as u64);
+                let workers = [1, 2, 4][(seed as usize + mth) % 3];
+                let cut = (seed as usize * 5 + nth + mth) % (run.epochs.len() - 1) + 1;
+                let always = Behavior::FireAlways;
+                let rows = table(&play_closing(&run, windows, trigger, always, workers, Some(cut)));
+                assert!(rows.values().all(|pane| pane.info.last), "{windows:?}, {trigger:?}");
+                let mut wanted = BTreeMap::new();
+                for (key, elements) in &run.survivors {
+                    for (window, contents) in windows.oracle(elements) {
+                        wanted.insert((*key, window), contents);
+                    }
+                }
+                let got: BTreeMap<(u32, Window), Contents> =
+                    rows.into_iter().map(|(at, pane)| (at, pane.value)).collect();
                 assert_eq!(got, wanted, "{windows:?}, {trigger:?}, seed {seed}");
             }
         }

@@ -21,10 +21,16 @@ pub trait Aggregate<V>: 'static {
     fn add(&self, acc: &mut Self::Acc, value: &V, diff: isize);
     /// Adds all of `other`.
     fn merge(&self, acc: &mut Self::Acc, other: &Self::Acc);
+    /// Takes all of `other` away again, so that what is left is the same to the bit as if it had never been added. False
+    /// where that cannot be done, as with sums of floating-point numbers: then `acc` is of no more use, and what it should
+    /// hold is added up anew. Sliding windows ask for it, once per window and slice that goes.
+    fn subtract(&self, _acc: &mut Self::Acc, _other: &Self::Acc) -> bool {
+        false
+    }
     fn output(&self, acc: &Self::Acc) -> Self::Output;
 }
 
-/// Values that add up and can be taken away again: what a [`Sum`] is over.
+/// Values that add up and can be taken away again exactly, which floating-point numbers cannot: what a [`Sum`] is over.
 pub trait Group: Clone {
     fn zero() -> Self;
     /// Adds `other` `times` times; negative takes away.
@@ -94,6 +100,11 @@ impl<V> Aggregate<V> for Count {
     fn merge(&self, acc: &mut i64, other: &i64) {
         *acc += other;
     }
+    #[inline]
+    fn subtract(&self, acc: &mut i64, other: &i64) -> bool {
+        *acc -= other;
+        true
+    }
     fn output(&self, acc: &i64) -> i64 {
         *acc
     }
@@ -117,6 +128,11 @@ impl<V: Group + Datum> Aggregate<V> for Sum {
     #[inline]
     fn merge(&self, acc: &mut V, other: &V) {
         acc.add(other, 1);
+    }
+    #[inline]
+    fn subtract(&self, acc: &mut V, other: &V) -> bool {
+        acc.add(other, -1);
+        true
     }
     fn output(&self, acc: &V) -> V {
         acc.clone()
@@ -167,6 +183,10 @@ impl<V: Into<i64> + Copy> Aggregate<V> for Mean {
     }
     fn merge(&self, acc: &mut Ratio, other: &Ratio) {
         acc.add(other, 1);
+    }
+    fn subtract(&self, acc: &mut Ratio, other: &Ratio) -> bool {
+        acc.add(other, -1);
+        true
     }
     fn output(&self, acc: &Ratio) -> Ratio {
         *acc
@@ -220,6 +240,9 @@ where
     fn merge(&self, acc: &mut A::Acc, other: &A::Acc) {
         self.aggregate.merge(acc, other);
     }
+    fn subtract(&self, acc: &mut A::Acc, other: &A::Acc) -> bool {
+        self.aggregate.subtract(acc, other)
+    }
     fn output(&self, acc: &A::Acc) -> A::Output {
         self.aggregate.output(acc)
     }
@@ -257,6 +280,9 @@ where
     fn merge(&self, acc: &mut A::Acc, other: &A::Acc) {
         self.aggregate.merge(acc, other);
     }
+    fn subtract(&self, acc: &mut A::Acc, other: &A::Acc) -> bool {
+        self.aggregate.subtract(acc, other)
+    }
     fn output(&self, acc: &A::Acc) -> A::Output {
         self.aggregate.output(acc)
     }
@@ -277,6 +303,9 @@ macro_rules! composed {
             }
             fn merge(&self, acc: &mut Self::Acc, other: &Self::Acc) {
                 $(self.$index.merge(&mut acc.$index, &other.$index);)*
+            }
+            fn subtract(&self, acc: &mut Self::Acc, other: &Self::Acc) -> bool {
+                $(self.$index.subtract(&mut acc.$index, &other.$index))&&*
             }
             fn output(&self, acc: &Self::Acc) -> Self::Output {
                 ($(self.$index.output(&acc.$index),)*)

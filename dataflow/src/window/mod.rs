@@ -14,6 +14,7 @@
 mod aggregate;
 mod assign;
 mod calendar;
+mod filling;
 mod multiset;
 mod operator;
 mod passing;
@@ -21,6 +22,7 @@ mod plain;
 mod quantiles;
 mod sessions;
 mod state;
+mod sums;
 mod trigger;
 
 #[cfg(test)]

@@ -26,9 +26,10 @@ fn add<V: Datum>(set: &mut Multiset<V>, value: &V, times: isize) {
     }
 }
 
-fn merge<V: Datum>(set: &mut Multiset<V>, other: &Multiset<V>) {
-    for (value, &times) in other {
-        add(set, value, times);
+/// Adds all of `other` `times` times; negative takes away.
+fn merge<V: Datum>(set: &mut Multiset<V>, other: &Multiset<V>, times: isize) {
+    for (value, &copies) in other {
+        add(set, value, copies * times);
     }
 }
 
@@ -52,7 +53,11 @@ macro_rules! multiset_aggregate {
                 add(acc, value, diff);
             }
             fn merge(&self, acc: &mut Multiset<V>, other: &Multiset<V>) {
-                merge(acc, other);
+                merge(acc, other, 1);
+            }
+            fn subtract(&self, acc: &mut Multiset<V>, other: &Multiset<V>) -> bool {
+                merge(acc, other, -1);
+                true
             }
             fn output(&self, acc: &Multiset<V>) -> $output {
                 let ($this, $set) = (self, acc);

@@ -16,8 +16,10 @@ use crate::time::{BEGINNING, EventTime, Millis};
 
 use super::aggregate::Aggregate;
 use super::assign::WindowFn;
-use super::plain::{Plain, sum};
+use super::filling::Assigned;
+use super::plain::{Plain, beginning};
 use super::state::{Keyed, Live, NO_ALARM, Pending, Placed, Slice, Stage};
+use super::sums::Total;
 use super::trigger::{Machine, Moment, TriggerState};
 use super::{
     Accumulation, Behavior, LateElement, LateReason, Pane, PaneInfo, Plan, TimestampCombiner,
@@ -54,7 +56,7 @@ pub(crate) struct Operator<K, V, W, A: Aggregate<V>> {
     pub(crate) any_refused: bool,
     /// Rows of windows that are gone because all their elements were deleted.
     pub(crate) orphans: Vec<(KeyId, Pane<A::Output>)>,
-    pub(crate) assigned: Vec<Window>,
+    pub(crate) assigned: Assigned,
     pub(crate) shares_slices: bool,
     /// What becomes of a trigger that is first asked at the end of its window, where that is all a window needs to
     /// remember besides its slices.
@@ -100,7 +102,7 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
             idle: Vec::new(),
             any_refused: false,
             orphans: Vec::new(),
-            assigned: Vec::new(),
+            assigned: Assigned::new(),
         }
     }
 
@@ -234,16 +236,25 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
                 place => slice = Some((start, place)),
             }
         }
-        let mut assigned = std::mem::take(&mut self.assigned);
-        self.windows.assign(pending.slice.start, &mut assigned);
+        let mut assigned = std::mem::replace(&mut self.assigned, Assigned::new());
+        assigned.to(pending.slice.start, &self.windows);
+        let quiet_until = assigned.quiet_until;
+        if let Some((_, Err(place))) = slice
+            && self.told.is_some()
+            && self.watermark < quiet_until
+            && !assigned.windows.is_empty()
+        {
+            self.begin(id, place, pending, &assigned);
+            self.assigned = assigned;
+            return;
+        }
+        let keyed = &mut self.keys[id as usize];
         let mut acc = Some(pending.acc);
         let mut taken = false;
-        let mut quiet_until = EventTime::MAX;
         let mut next = usize::MAX;
-        let count = assigned.len();
-        for (nth, window) in assigned.drain(..).enumerate() {
+        let count = assigned.windows.len();
+        for (nth, window) in assigned.windows.iter().copied().enumerate() {
             let complete = self.windows.complete_at(window);
-            quiet_until = quiet_until.min(complete);
             let expires = complete.saturating_add(self.plan.allowed_lateness);
             if expires <= self.watermark {
                 keyed.refused.push((pending.slice.start, window, LateReason::Expired));
@@ -327,15 +338,17 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
         self.assigned = assigned;
         let Some((start, place)) = slice.filter(|_| taken) else { return };
         let acc = acc.expect("windows of shared slices only borrow it");
+        let (elements, changes) = (inserted - deleted, inserted + deleted);
+        keyed.told.change(&self.aggregate, start, &acc, elements, changes);
+        keyed.over.change(&self.aggregate, start, &acc, elements, changes);
         match place {
             Ok(index) => {
                 let slice = &mut keyed.slices[index];
                 self.aggregate.merge(&mut slice.acc, &acc);
-                slice.elements += inserted - deleted;
-                slice.changes += inserted + deleted;
+                slice.elements += elements;
+                slice.changes += changes;
             }
             Err(index) => {
-                let (elements, changes) = (inserted - deleted, inserted + deleted);
                 let slice = Slice { start, acc, elements, changes, quiet_until };
                 keyed.slices.insert(index, slice);
             }
@@ -426,7 +439,8 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
             Timing::Late
         };
         if live.acc.is_none() && self.shares_slices {
-            let sum = sum(&self.aggregate, &keyed.slices, live.window, complete);
+            let from = beginning(live.window, complete);
+            let sum = Total::of(&self.aggregate, &keyed.slices, from, complete);
             live.elements += sum.elements;
             live.changes += sum.changes;
             live.acc = Some(sum.acc);

@@ -9,18 +9,21 @@ use super::Window;
 use super::aggregate::Aggregate;
 use super::assign::WindowFn;
 use super::operator::{KeyId, Operator, PaneOut};
-use super::state::Stage;
+use super::plain::beginning;
+use super::state::{Placed, Stage};
 
 impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
     /// Deals with every window whose end or expiry the watermark has reached.
     pub(crate) fn pass(&mut self, out: &mut PaneOut<K, A::Output>) {
+        // A window that ends says one thing, one that expires takes that back and says another.
+        out.expect(2 * self.ends.range(..=self.watermark).map(|(_, due)| due.len()).sum::<usize>());
         // Windows that end together expire together.
         let (mut expiring, mut expiring_at) = (Vec::new(), BEGINNING);
         while let Some(entry) = self.ends.first_entry()
             && *entry.key() <= self.watermark
         {
             let due = entry.remove();
-            out.expect(2 * due.len());
+            self.roll(&due);
             for (id, window) in due {
                 let keyed = &mut self.keys[id as usize];
                 let Ok(index) = keyed.find(window) else { continue };
@@ -75,18 +78,20 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
 
     fn expire(&mut self, id: KeyId, index: usize) {
         let keyed = &mut self.keys[id as usize];
-        keyed.windows.remove(index);
+        let Some(Placed { window, .. }) = keyed.windows.remove(index) else { return };
         match keyed.windows.front() {
             None => {
-                keyed.slices.clear();
+                keyed.forget_slices();
                 self.idle.push(id);
             }
             Some(first) if self.shares_slices => {
-                let window = first.window;
-                let complete = self.windows.complete_at(window);
-                let needed = complete.saturating_sub(window.end - window.start);
-                while keyed.slices.front().is_some_and(|slice| slice.start < needed) {
-                    keyed.slices.pop_front();
+                // The next sum is made of this one, from which its first slices are to be taken: they stay until that is
+                // over, too.
+                let begins = |window| beginning(window, self.windows.complete_at(window));
+                let needed = begins(first.window).min(begins(window));
+                while let Some(slice) = keyed.slices.pop_front_if(|slice| slice.start < needed) {
+                    keyed.told.lose(&self.aggregate, &slice);
+                    keyed.over.lose(&self.aggregate, &slice);
                 }
             }
             Some(_) => {}
@@ -99,7 +104,7 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
             // A key is listed once per window lost; the first look forgets it.
             if keyed.windows.is_empty() && self.ids.get(&keyed.key) == Some(&id) {
                 self.ids.remove(&keyed.key);
-                keyed.slices = VecDeque::new();
+                keyed.forget_slices();
                 keyed.windows = VecDeque::new();
                 keyed.pending = Vec::new();
                 self.free.push(id);

@@ -7,7 +7,8 @@
 //!
 //! Where no trigger can speak before the end, a window need not exist to fill; and where nothing late comes, its row
 //! need not be kept to be taken back: its slices still say it. Such a window costs a place in its key's list, and no
-//! memory of its own. Overlapping windows are many, and few of them see anything late.
+//! memory of its own. Overlapping windows are many, and few of them see anything late. What it says is the sum of the
+//! window before it, moved on by a slice or two (`sums`).
 
 use std::collections::VecDeque;
 
@@ -17,34 +18,14 @@ use crate::time::EventTime;
 use super::aggregate::Aggregate;
 use super::assign::WindowFn;
 use super::operator::{KeyId, Operator, PaneOut};
-use super::state::{Live, Slice, Stage, slices_in};
+use super::state::{Live, Slice, Stage};
+use super::sums::Total;
 use super::trigger::TriggerState;
 use super::{Behavior, Pane, PaneInfo, Timing, Window};
 
-/// What slices hold together.
-pub(crate) struct Total<A> {
-    pub(crate) acc: A,
-    /// Elements now in them.
-    pub(crate) elements: i64,
-    /// Elements that came or went.
-    pub(crate) changes: i64,
-}
-
-/// The sum of the slices of a window that is complete at `complete`.
-pub(crate) fn sum<V, A: Aggregate<V>>(
-    aggregate: &A,
-    slices: &VecDeque<Slice<A::Acc>>,
-    window: Window,
-    complete: EventTime,
-) -> Total<A::Acc> {
-    let from = complete.saturating_sub(window.end - window.start);
-    let mut total = Total { acc: aggregate.zero(), elements: 0, changes: 0 };
-    for slice in slices_in(slices, from, complete) {
-        aggregate.merge(&mut total.acc, &slice.acc);
-        total.elements += slice.elements;
-        total.changes += slice.changes;
-    }
-    total
+/// Where the first slice of a window begins that is complete at `complete`.
+pub(crate) fn beginning(window: Window, complete: EventTime) -> EventTime {
+    complete.saturating_sub(window.end - window.start)
 }
 
 /// What it takes to give a window a state of its own.
@@ -75,7 +56,8 @@ impl<W: WindowFn, A> Plain<'_, W, A> {
                 *stage = Stage::Own(Box::new(live));
             }
             Stage::Told => {
-                let total = sum(self.aggregate, slices, window, complete);
+                let from = beginning(window, complete);
+                let total = Total::of(self.aggregate, slices, from, complete);
                 let value = self.aggregate.output(&total.acc);
                 let mut live = Live::new(window);
                 live.shown = self.retracting.then(|| on_time(window, value, complete));
@@ -109,6 +91,26 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
         plain.own(placed.window, &mut placed.stage, &keyed.slices);
     }
 
+    /// Moves the sums of keys on to their windows that are due.
+    ///
+    /// What that takes lies somewhere else in memory for each key: done for all of them in a row, with nothing in
+    /// between, the memory of several is waited for at once.
+    pub(crate) fn roll(&mut self, due: &[(KeyId, Window)]) {
+        if self.told.is_none() {
+            return;
+        }
+        for &(id, window) in due {
+            let keyed = &mut self.keys[id as usize];
+            let complete = self.windows.complete_at(window);
+            let from = beginning(window, complete);
+            if self.watermark < complete.saturating_add(self.plan.allowed_lateness) {
+                keyed.told.total(&self.aggregate, &keyed.slices, from, complete);
+            } else if self.plan.closing == Behavior::FireAlways {
+                keyed.over.total(&self.aggregate, &keyed.slices, from, complete);
+            }
+        }
+    }
+
     /// The on-time pane of a window that has filled. False if that is not all there is to say: then it has a state of
     /// its own, and nothing was said.
     pub(crate) fn tell(
@@ -123,7 +125,8 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
             return false;
         }
         let complete = self.windows.complete_at(placed.window);
-        let total = sum(&self.aggregate, &keyed.slices, placed.window, complete);
+        let from = beginning(placed.window, complete);
+        let total = keyed.told.total(&self.aggregate, &keyed.slices, from, complete);
         if total.elements <= 0 || total.changes == 0 {
             // All of it was taken back: whether to speak at all is a question for its trigger.
             self.give_own(id, index);
@@ -140,10 +143,11 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
         if self.plan.closing == Behavior::FireIfNonEmpty {
             return;
         }
-        let keyed = &self.keys[id as usize];
+        let keyed = &mut self.keys[id as usize];
         let window = keyed.windows[index].window;
         let complete = self.windows.complete_at(window);
-        let total = sum(&self.aggregate, &keyed.slices, window, complete);
+        let from = beginning(window, complete);
+        let total = keyed.over.total(&self.aggregate, &keyed.slices, from, complete);
         let shown = on_time(window, self.aggregate.output(&total.acc), complete);
         let info = PaneInfo {
             timing: Timing::Late,

@@ -85,6 +85,12 @@ impl<V: Into<i64> + Copy> Aggregate<V> for Quantiles {
         }
     }
 
+    fn subtract(&self, acc: &mut Self::Acc, other: &Self::Acc) -> bool {
+        let negated = other.iter().map(|(bucket, count)| (*bucket, -count)).collect();
+        Aggregate::<V>::merge(self, acc, &negated);
+        true
+    }
+
     fn output(&self, acc: &Self::Acc) -> Histogram {
         Histogram { buckets: acc.clone() }
     }

@@ -60,9 +60,10 @@ impl<K: Datum, V: Datum, W: WindowFn, A: Aggregate<V>> Operator<K, V, W, A> {
     }
 
     fn window_of(&mut self, at: EventTime) -> Window {
-        self.windows.assign(at, &mut self.assigned);
-        let window = self.assigned.pop();
-        assert!(self.assigned.is_empty(), "a merging window function assigns one window");
+        let assigned = &mut self.assigned.windows;
+        self.windows.assign(at, assigned);
+        let window = assigned.pop();
+        assert!(assigned.is_empty(), "a merging window function assigns one window");
         window.expect("a merging window function assigns a window to each element")
     }
 

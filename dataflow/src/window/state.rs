@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::{EventTime, Millis};
 
+use super::sums::Rolling;
 use super::trigger::TriggerState;
 use super::{LateReason, Pane, Window};
 
@@ -135,10 +136,6 @@ impl<A, O> Live<A, O> {
     }
 }
 
-/// How many of the newest are looked through one by one, rather than by halving a long list that lies far apart in
-/// memory.
-const FEW: usize = 24;
-
 /// What several windows share: the elements of one slice.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Slice<A> {
@@ -167,6 +164,11 @@ pub(crate) struct Keyed<K, A, O> {
     pub(crate) windows: VecDeque<Placed<A, O>>,
     /// Shared slices, by start.
     pub(crate) slices: VecDeque<Slice<A>>,
+    /// The sum of the last window that was told, and of the last that expired.
+    #[serde(skip, default = "Rolling::default")]
+    pub(crate) told: Rolling<A>,
+    #[serde(skip, default = "Rolling::default")]
+    pub(crate) over: Rolling<A>,
     #[serde(skip, default = "Vec::new")]
     pub(crate) pending: Vec<Pending<A>>,
     /// Windows that refused the elements of a slice in this epoch.
@@ -180,9 +182,17 @@ impl<K, A, O> Keyed<K, A, O> {
             key,
             windows: VecDeque::new(),
             slices: VecDeque::new(),
+            told: Rolling::default(),
+            over: Rolling::default(),
             pending: Vec::new(),
             refused: Vec::new(),
         }
+    }
+
+    pub(crate) fn forget_slices(&mut self) {
+        self.slices = VecDeque::new();
+        self.told.clear();
+        self.over.clear();
     }
 
     /// Where the window is, or where it would be.
@@ -194,19 +204,11 @@ impl<K, A, O> Keyed<K, A, O> {
             Some(last) if last.window < window => Err(self.windows.len()),
             Some(last) if last.window == window => Ok(self.windows.len() - 1),
             Some(_) if self.windows[0].window == window => Ok(0),
-            Some(_) => {
-                // Those that still fill are the last few, and are looked for most.
-                let few = self.windows.len().saturating_sub(FEW);
-                if self.windows[few].window <= window {
-                    let later = self.windows.range(few..).rev();
-                    let back = later.take_while(|placed| placed.window > window).count();
-                    let after = self.windows.len() - back;
-                    return match after.checked_sub(1).map(|index| &self.windows[index]) {
-                        Some(placed) if placed.window == window => Ok(after - 1),
-                        _ => Err(after),
-                    };
-                }
-                self.windows.binary_search_by(|placed| placed.window.cmp(&window))
+            Some(last) => {
+                let first = self.windows[0].window.start;
+                let guess = guess(window.start, first, last.window.start, self.windows.len());
+                let index = first_not(&self.windows, guess, |placed| placed.window < window);
+                if self.windows[index].window == window { Ok(index) } else { Err(index) }
             }
         }
     }
@@ -227,7 +229,10 @@ impl<K, A, O> Keyed<K, A, O> {
             None => Err(0),
             Some(last) if last.start < start => Err(self.slices.len()),
             Some(last) if last.start == start => Ok(self.slices.len() - 1),
-            Some(_) => self.slices.binary_search_by(|slice| slice.start.cmp(&start)),
+            Some(_) => {
+                let index = first_slice(&self.slices, start);
+                if self.slices[index].start == start { Ok(index) } else { Err(index) }
+            }
         }
     }
 
@@ -256,24 +261,68 @@ impl<K, A, O> Keyed<K, A, O> {
     }
 }
 
-/// The slices that begin in `[from, to)`, the last first.
+/// The first slice that begins at `at` or after it.
 #[inline]
-pub(crate) fn slices_in<A>(
-    slices: &VecDeque<Slice<A>>,
-    from: EventTime,
-    to: EventTime,
-) -> impl Iterator<Item = &Slice<A>> {
-    // Windows are asked for as they end, which is among the newest slices, and as they expire, among the oldest.
-    let few = slices.len().saturating_sub(FEW);
-    let recent = slices.get(few).is_some_and(|slice| slice.start <= to);
-    let oldest = slices.get(FEW).is_none_or(|slice| slice.start >= to);
-    let end = if recent {
-        let later = slices.range(few..).rev();
-        slices.len() - later.take_while(|slice| slice.start >= to).count()
-    } else if oldest {
-        slices.iter().take(FEW).take_while(|slice| slice.start < to).count()
-    } else {
-        slices.partition_point(|slice| slice.start < to)
-    };
-    slices.range(..end).rev().take_while(move |slice| slice.start >= from)
+pub(crate) fn first_slice<A>(slices: &VecDeque<Slice<A>>, at: EventTime) -> usize {
+    match slices.back() {
+        Some(last) if at <= last.start => {
+            let guess = guess(at, slices[0].start, last.start, slices.len());
+            first_not(slices, guess, |slice| slice.start < at)
+        }
+        _ => slices.len(),
+    }
+}
+
+/// Where `at` would be among `len` places that lie evenly from `first` to `last`: windows and slices mostly do, one
+/// beside the other, with a gap here and there.
+#[inline]
+fn guess(at: EventTime, first: EventTime, last: EventTime, len: usize) -> usize {
+    let (at, first, last) = (at as f64, first as f64, last as f64);
+    ((at - first) / (last - first) * (len - 1) as f64 + 0.5) as usize
+}
+
+/// Where the first is for which `before` does not hold, in a list that has those for which it does at its front.
+///
+/// A long list lies far apart in memory: it is halved only if that place is not near the one guessed.
+#[inline]
+fn first_not<T>(list: &VecDeque<T>, guess: usize, before: impl Fn(&T) -> bool) -> usize {
+    const NEAR: usize = 8;
+    let mut index = guess.min(list.len());
+    for _ in 0..NEAR {
+        if list.get(index).is_some_and(&before) {
+            index += 1;
+        } else if index > 0 && !before(&list[index - 1]) {
+            index -= 1;
+        } else {
+            return index;
+        }
+    }
+    list.partition_point(before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However far from even a list is, and whatever is looked for.
+    #[test]
+    fn a_guess_never_shows() {
+        let lists: [Vec<i64>; 6] = [
+            vec![7],
+            vec![-30, 90_000],
+            (0..300).map(|nth| nth * 10).collect(),
+            (0..300).filter(|nth| nth % 7 < 3).map(|nth| nth * 10).collect(),
+            (0..100).chain(9_000..9_100).map(|nth| nth * 10).collect(),
+            (0..60).map(|nth| 1_i64 << nth).collect(),
+        ];
+        for starts in lists {
+            let slice =
+                |&start: &i64| Slice { start, acc: (), elements: 0, changes: 0, quiet_until: 0 };
+            let slices: VecDeque<Slice<()>> = starts.iter().map(slice).collect();
+            let near = starts.iter().flat_map(|start| [start - 1, *start, start + 1]);
+            for at in near.chain([EventTime::MIN, 0, EventTime::MAX]) {
+                assert_eq!(first_slice(&slices, at), starts.partition_point(|start| *start < at));
+            }
+        }
+    }
 }
