@@ -18,6 +18,7 @@ use highwater_queries::{Entry, Settings};
 use tracing::{info, warn};
 
 use crate::cluster::{Begins, Number};
+use crate::feed::entries;
 
 /// What a base file is for: any definition, but only this shape.
 const SHAPE: &str = "base 1";
@@ -200,7 +201,8 @@ impl Retention {
         }
         let from = if store.list()?.is_empty() { Beginning::default() } else { self.newest()? };
         let fold = |base: &mut Base, frame: Committed| {
-            base.fold(frame.envelopes, &frame.signals, &self.settings);
+            let Committed { envelopes, recorded, signals, .. } = frame;
+            base.fold(entries(envelopes, &recorded), &signals, &self.settings);
         };
         let compact = |base: &mut Base| base.compact(&self.settings);
         let Tip { epoch, seq, hash } = goal;

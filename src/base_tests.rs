@@ -144,7 +144,7 @@ fn old_segments_go_and_what_they_said_stays() {
     let (events, signals) = base.input();
     assert!(!signals.is_empty());
     let agents = events.iter().filter(|entry| {
-        matches!(entry, Entry::Recorded(Envelope { event: Event::AgentStateChange(_), .. }))
+        matches!(entry, Entry::Kept(Envelope { event: Event::AgentStateChange(_), .. }))
     });
     assert_eq!(agents.count(), 1, "the agent's last state is from 20 days ago, and stays");
     let vouched = beginning.vouched_from().unwrap();

@@ -11,8 +11,9 @@ use std::time::Duration;
 use highwater_dataflow::latency::{Latency, Stage};
 use highwater_dataflow::{Batch, Epoch, Gone, Kept, Runtime, Says};
 use highwater_ingest::journal::{
-    self, Committed, DeadLetter, Follower, JournalError, JournalWriter,
+    self, Committed, DeadLetter, Follower, JournalError, JournalWriter, Recorded,
 };
+use highwater_model::Envelope;
 use highwater_queries::{Entry, Receipt, Rejected};
 
 use crate::checkpoints::Pace;
@@ -267,14 +268,22 @@ impl Ahead {
     }
 }
 
+/// A frame's events as input.
+pub(crate) fn entries(
+    envelopes: Vec<Envelope>,
+    recorded: &Recorded,
+) -> impl Iterator<Item = Entry> {
+    envelopes.into_iter().map(|envelope| {
+        let recorded = recorded.holds(envelope.seq);
+        if recorded { Entry::Recorded(envelope) } else { Entry::Event(envelope) }
+    })
+}
+
 /// A frame as an epoch of input.
 pub(crate) fn batch(committed: Committed) -> Batch<Entry> {
     let Committed { meta, signals, envelopes, recorded, dead_letters, receipts, stamps } =
         committed;
-    let events = envelopes.into_iter().map(|envelope| {
-        let recorded = recorded.holds(envelope.seq);
-        if recorded { Entry::Recorded(envelope) } else { Entry::Event(envelope) }
-    });
+    let events = entries(envelopes, &recorded);
     let rejected = dead_letters.into_iter().map(|letter| Entry::Rejected(rejected(letter)));
     let receipts = receipts.into_iter().map(|receipt| Entry::Receipt(received(receipt)));
     let events = events.chain(rejected).chain(receipts).collect();

@@ -39,7 +39,7 @@ impl Stretch {
             return batch;
         }
         batch.events.retain(|entry| match entry {
-            Entry::Event(envelope) | Entry::Recorded(envelope) => {
+            Entry::Event(envelope) | Entry::Recorded(envelope) | Entry::Kept(envelope) => {
                 entry.is_reference() || (self.from..self.to).contains(&envelope.at)
             }
             Entry::Rejected(rejected) => (self.from..self.to).contains(&rejected.received_at),

@@ -16,6 +16,7 @@ use tracing::info;
 
 use crate::base::{self, Beginning, Retention};
 use crate::cluster::{Bases, Number};
+use crate::feed::entries;
 
 /// Into so many parts the time that is retained is cut: how far apart the epochs are that can be folded up to.
 const MARKS: i64 = 168;
@@ -111,7 +112,8 @@ impl Trim {
         };
         let fold = |base: &mut Base, frame: Committed| {
             let refused = |seq| refusals.contains(self.number.seq(seq));
-            base.fold_admitted(frame.envelopes, &frame.signals, refused);
+            let Committed { envelopes, recorded, signals, .. } = frame;
+            base.fold_admitted(entries(envelopes, &recorded), &signals, refused);
         };
         let compact = |base: &mut Base| base.compact_at(watermark, settings);
         let (base, _) = from.through(journal_dir, goal, fold, compact)?;

@@ -292,8 +292,7 @@ fn a_base_says_what_the_journal_before_it_said() {
         let cut = Random::new(seed ^ 0xba5e).within(1, case.epochs.len() as i64) as usize;
         let mut base = Base::default();
         for epoch in &case.epochs[..cut] {
-            let events = epoch.entries.iter().filter_map(|entry| entry.event().cloned());
-            base.fold(events, &epoch.signals, &settings);
+            base.fold(epoch.entries.iter().cloned(), &epoch.signals, &settings);
         }
         base.compact(&settings);
         let base = Base::decode(&base.encode()).unwrap();
@@ -527,7 +526,7 @@ fn causes(
     passed: &BTreeMap<AgentId, BTreeSet<u64>>,
 ) -> Result<(), String> {
     let seq = |entry: &Entry| match entry {
-        Entry::Event(envelope) | Entry::Recorded(envelope) => envelope.seq,
+        Entry::Event(envelope) | Entry::Recorded(envelope) | Entry::Kept(envelope) => envelope.seq,
         Entry::Rejected(rejected) => rejected.seq,
         Entry::Receipt(receipt) => receipt.seq,
     };

@@ -3,7 +3,8 @@
 //! in   admitted events that were told as they happened, but reference data, with the epoch that brought them
 //! out  slots (kind, Point<lag>)   one row per kind and slot that had an event; the lag is that of its promptest event
 //!
-//! The journal's clock is the epoch, so that the lag is a fact of the journal and a replay finds the same. What a recording
+//! The journal's clock is the epoch, so that the lag is a fact of the journal and a replay finds the same. What a base has
+//! kept of the journal before it counts as prompt: that it came is known, and no longer when. What a recording
 //! holds, or a source's history, is no feed: nobody waits for more of it, and it is as old as it is. The journal says so
 //! record by record.
 
@@ -24,7 +25,8 @@ pub fn feeds<'s>(input: &Inputs<'s>) -> Table<'s, (Name, Point<i64>)> {
         .arrivals()
         .map(|(kind, point)| {
             let slot = point.at - point.at.rem_euclid(SLOT);
-            let lag = (point.value - point.at).max(0) / SLOT * SLOT;
+            let late = point.value.map_or(0, |journaled| journaled - point.at);
+            let lag = late.max(0) / SLOT * SLOT;
             // The greatest is kept: that of the smallest lag, and of those the first in the journal.
             ((kind, slot), Point { at: -lag, value: -(point.seq as i64), seq: point.seq })
         })

@@ -21,6 +21,8 @@ pub enum Entry {
     /// An event that was told from a recording, or as history: it counts like any other, but when it came, and that no
     /// more of its kind comes, says nothing.
     Recorded(Envelope),
+    /// An event of a base that was told as it happened: how late it came is no longer known.
+    Kept(Envelope),
     Rejected(Rejected),
     Receipt(Receipt),
 }
@@ -45,7 +47,19 @@ impl Entry {
     /// The event, whichever way it was told.
     pub fn event(&self) -> Option<&Envelope> {
         match self {
-            Entry::Event(envelope) | Entry::Recorded(envelope) => Some(envelope),
+            Entry::Event(envelope) | Entry::Recorded(envelope) | Entry::Kept(envelope) => {
+                Some(envelope)
+            }
+            Entry::Rejected(_) | Entry::Receipt(_) => None,
+        }
+    }
+
+    /// As [`Entry::event`].
+    pub fn event_mut(&mut self) -> Option<&mut Envelope> {
+        match self {
+            Entry::Event(envelope) | Entry::Recorded(envelope) | Entry::Kept(envelope) => {
+                Some(envelope)
+            }
             Entry::Rejected(_) | Entry::Receipt(_) => None,
         }
     }
@@ -70,7 +84,7 @@ pub struct Receipt {
 
 fn admission(entry: &Entry) -> Admission {
     match entry {
-        Entry::Event(envelope) | Entry::Recorded(envelope) => {
+        Entry::Event(envelope) | Entry::Recorded(envelope) | Entry::Kept(envelope) => {
             let at = (!is_reference(&envelope.event)).then_some(envelope.at);
             Admission { id: envelope.key.0, at, seq: envelope.seq }
         }
@@ -237,14 +251,16 @@ impl<'s> Inputs<'s> {
     }
 
     /// `(kind, when it was journaled)` of every event that was told as it happened, but reference data; ms UTC by the
-    /// journal's clock.
-    pub fn arrivals(&self) -> Table<'s, (Name, Point<i64>)> {
+    /// journal's clock, `None` where a base no longer says.
+    pub fn arrivals(&self) -> Table<'s, (Name, Point<Option<i64>>)> {
         self.events.select_by_epoch(|entry, epoch, out| {
-            if let Entry::Event(envelope) = entry
-                && !is_reference(&envelope.event)
-            {
+            let (envelope, value) = match entry {
+                Entry::Event(envelope) => (envelope, Some((epoch / 1000) as i64)),
+                Entry::Kept(envelope) => (envelope, None),
+                _ => return,
+            };
+            if !is_reference(&envelope.event) {
                 let kind = Name::const_new(envelope.event.event_type());
-                let value = (epoch / 1000) as i64;
                 out.push((kind, Point { at: envelope.at, value, seq: envelope.seq }));
             }
         })
@@ -270,7 +286,7 @@ impl<'s> Inputs<'s> {
     pub fn rejected(&self) -> Table<'s, Rejected> {
         self.events.select(|entry| match entry {
             Entry::Rejected(rejected) => Some(rejected.clone()),
-            Entry::Event(_) | Entry::Recorded(_) | Entry::Receipt(_) => None,
+            _ => None,
         })
     }
 
@@ -278,7 +294,7 @@ impl<'s> Inputs<'s> {
     pub fn receipts(&self) -> Table<'s, Receipt> {
         self.events.select(|entry| match entry {
             Entry::Receipt(receipt) => Some(receipt.clone()),
-            Entry::Event(_) | Entry::Recorded(_) | Entry::Rejected(_) => None,
+            _ => None,
         })
     }
 

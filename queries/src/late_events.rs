@@ -105,19 +105,19 @@ impl ViewRow for DuplicateCount {
 /// What the door turned away, as views.
 pub(crate) fn publish<'s>(graph: &mut Graph<'s, Entry>, input: &Inputs<'s>) {
     let refused = input.refused.clone();
-    graph.publish(refused.clone().flat_map(|refused| match (refused.row, refused.reason) {
-        (Entry::Event(envelope) | Entry::Recorded(envelope), Reason::TooLate) => Some(LateEvent {
-            seq: envelope.seq,
-            kind: envelope.event.event_type().into(),
-            at: envelope.at,
-            behind: refused.behind,
-        }),
-        _ => None,
-    }));
-    let duplicates = refused.flat_map(|refused| match (refused.row, refused.reason) {
-        (Entry::Event(envelope) | Entry::Recorded(envelope), Reason::Duplicate) => {
-            Some(Name::from(envelope.event.event_type()))
+    graph.publish(refused.clone().flat_map(|refused| {
+        match (refused.row.event(), refused.reason) {
+            (Some(envelope), Reason::TooLate) => Some(LateEvent {
+                seq: envelope.seq,
+                kind: envelope.event.event_type().into(),
+                at: envelope.at,
+                behind: refused.behind,
+            }),
+            _ => None,
         }
+    }));
+    let duplicates = refused.flat_map(|refused| match (refused.row.event(), refused.reason) {
+        (Some(envelope), Reason::Duplicate) => Some(Name::from(envelope.event.event_type())),
         _ => None,
     });
     graph.publish(duplicates.count().map(|(kind, n)| DuplicateCount { kind, count: n as i64 }));

@@ -79,6 +79,8 @@ pub struct Base {
     progress: Progress,
     /// By journal position.
     events: BTreeMap<u64, Envelope>,
+    /// Those of them that were told from recordings, or as history.
+    recorded: BTreeSet<u64>,
 }
 
 impl Base {
@@ -88,27 +90,44 @@ impl Base {
     /// there is no watermark to turn it away by.
     pub fn fold(
         &mut self,
-        events: impl IntoIterator<Item = Envelope>,
+        entries: impl IntoIterator<Item = Entry>,
         signals: &[Signal],
         settings: &Settings,
     ) {
         let oldest = self.progress.watermark().saturating_sub(settings.correction());
         let counted = |event: &Envelope| is_reference(&event.event) || oldest <= event.at;
-        self.take(events.into_iter().filter(counted), signals);
+        self.take(entries, counted, signals);
     }
 
     /// As [`Base::fold`], of one journal of several, where others say what came too late, or a second time: `refused`.
     pub fn fold_admitted(
         &mut self,
-        events: impl IntoIterator<Item = Envelope>,
+        entries: impl IntoIterator<Item = Entry>,
         signals: &[Signal],
         refused: impl Fn(u64) -> bool,
     ) {
-        self.take(events.into_iter().filter(|envelope| !refused(envelope.seq)), signals);
+        self.take(entries, |envelope| !refused(envelope.seq), signals);
     }
 
-    fn take(&mut self, events: impl Iterator<Item = Envelope>, signals: &[Signal]) {
-        self.events.extend(events.map(|envelope| (envelope.seq, envelope)));
+    fn take(
+        &mut self,
+        entries: impl IntoIterator<Item = Entry>,
+        counts: impl Fn(&Envelope) -> bool,
+        signals: &[Signal],
+    ) {
+        for entry in entries {
+            let (envelope, recorded) = match entry {
+                Entry::Event(envelope) | Entry::Kept(envelope) => (envelope, false),
+                Entry::Recorded(envelope) => (envelope, true),
+                Entry::Rejected(_) | Entry::Receipt(_) => continue,
+            };
+            if counts(&envelope) {
+                if recorded {
+                    self.recorded.insert(envelope.seq);
+                }
+                self.events.insert(envelope.seq, envelope);
+            }
+        }
         for signal in signals {
             self.progress.apply(*signal);
         }
@@ -155,12 +174,16 @@ impl Base {
                 _ => last.get(&key) == Some(&(rank(envelope), *seq)),
             }
         });
+        self.recorded.retain(|seq| self.events.contains_key(seq));
     }
 
     /// Everything kept, as input: all of it is one epoch, and no longer says when it came.
     pub fn input(&self) -> (Vec<Entry>, Vec<Signal>) {
-        let entries = self.events.values().cloned().map(Entry::Recorded).collect();
-        (entries, self.progress.signals())
+        let entry = |envelope: &Envelope| {
+            let recorded = self.recorded.contains(&envelope.seq);
+            if recorded { Entry::Recorded(envelope.clone()) } else { Entry::Kept(envelope.clone()) }
+        };
+        (self.events.values().map(entry).collect(), self.progress.signals())
     }
 
     /// Rows whose time lies before this cannot all be computed again from the base and the journal after it.
@@ -189,7 +212,9 @@ impl Base {
             };
         }
         for (seq, envelope) in &self.events {
-            let _ = writeln!(text, "event {seq} {:x} {}", envelope.key.0, encode(envelope, "base"));
+            let word = if self.recorded.contains(seq) { "recorded" } else { "event" };
+            let _ =
+                writeln!(text, "{word} {seq} {:x} {}", envelope.key.0, encode(envelope, "base"));
         }
         text
     }
@@ -208,7 +233,7 @@ impl Base {
                     }
                     "idle" => Line::Signal(Signal::Idle { partition: rest.parse().ok()? }),
                     "clock" => Line::Signal(Signal::Clock { bound: rest.parse().ok()? }),
-                    "event" => {
+                    "event" | "recorded" => {
                         let (seq, rest) = rest.split_once(' ')?;
                         let (key, json) = rest.split_once(' ')?;
                         // Earlier versions took it, and it never had an effect.
@@ -217,7 +242,9 @@ impl Base {
                         }
                         let envelope = decode(json.as_bytes()).ok()?.envelope;
                         let key = EventKey(u128::from_str_radix(key, 16).ok()?);
-                        Line::Event(Box::new(Envelope { seq: seq.parse().ok()?, key, ..envelope }))
+                        let envelope = Envelope { seq: seq.parse().ok()?, key, ..envelope };
+                        let known = Box::new(envelope);
+                        if word == "event" { Line::Event(known) } else { Line::Recorded(known) }
                     }
                     _ => return None,
                 })
@@ -225,6 +252,10 @@ impl Base {
             match read().ok_or_else(|| format!("a line of it is not known: {line:.80}"))? {
                 Line::Signal(signal) => base.progress.apply(signal),
                 Line::Event(envelope) => drop(base.events.insert(envelope.seq, *envelope)),
+                Line::Recorded(envelope) => {
+                    base.recorded.insert(envelope.seq);
+                    base.events.insert(envelope.seq, *envelope);
+                }
                 Line::Nothing => {}
             }
         }
@@ -236,6 +267,7 @@ impl Base {
 enum Line {
     Signal(Signal),
     Event(Box<Envelope>),
+    Recorded(Box<Envelope>),
     Nothing,
 }
 
@@ -343,6 +375,15 @@ mod tests {
         Envelope { seq, key: EventKey(seq.into()), at, event }
     }
 
+    fn fold(
+        base: &mut Base,
+        events: impl IntoIterator<Item = Envelope>,
+        signals: &[Signal],
+        settings: &Settings,
+    ) {
+        base.fold(events.into_iter().map(Entry::Event), signals, settings);
+    }
+
     fn seqs(base: &Base) -> Vec<u64> {
         base.events.keys().copied().collect()
     }
@@ -353,8 +394,9 @@ mod tests {
         let now = 1_000 * DAY;
         let mut base = Base::default();
         let states = [state(1, "a", now - 300 * DAY), state(2, "a", now - 200 * DAY)];
-        base.fold(states, &[], &settings);
-        base.fold(
+        fold(&mut base, states, &[], &settings);
+        fold(
+            &mut base,
             [state(3, "b", now - 300 * DAY), state(4, "b", now - HOUR), state(5, "b", now)],
             &[Signal::Bound { partition: 1, bound: now }],
             &settings,
@@ -369,7 +411,8 @@ mod tests {
         let now = 1_000 * DAY;
         let then = now - 200 * DAY;
         let mut base = Base::default();
-        base.fold(
+        fold(
+            &mut base,
             [state(1, "a", then), state(2, "a", then - 1), state(3, "a", then)],
             &[Signal::Bound { partition: 1, bound: now }],
             &settings,
@@ -390,7 +433,8 @@ mod tests {
         let settings = Settings::default();
         let now = 1_000 * DAY;
         let mut base = Base::default();
-        base.fold(
+        fold(
+            &mut base,
             [
                 arrival(1, "lost", now - 8 * DAY),
                 arrival(2, "open", now - 5 * DAY),
@@ -412,10 +456,10 @@ mod tests {
         let (now, correction) = (1_000 * DAY, settings.correction());
         let bound = |bound| [Signal::Bound { partition: 1, bound }];
         let mut base = Base::default();
-        base.fold([arrival(1, "first", now - 2 * correction)], &bound(now), &settings);
+        fold(&mut base, [arrival(1, "first", now - 2 * correction)], &bound(now), &settings);
         let too_late = complete(2, "first", now - correction - 1);
         let in_time = arrival(3, "second", now - correction);
-        base.fold([too_late, in_time], &bound(now + correction), &settings);
+        fold(&mut base, [too_late, in_time], &bound(now + correction), &settings);
         assert_eq!(seqs(&base), [1, 3]);
     }
 
@@ -428,13 +472,17 @@ mod tests {
             Signal::Bound { partition: 2, bound: 99 },
             Signal::Clock { bound: 50 },
         ];
-        base.fold(
+        fold(
+            &mut base,
             [state(3, "a", 5), arrival(9, "quoted \" \\n, \u{2028} not broken", 6)],
             &signals,
             &Settings::default(),
         );
+        let recording = [Entry::Recorded(state(12, "b", 7))];
+        base.fold(recording, &[], &Settings::default());
         let again = Base::decode(&base.encode()).unwrap();
         assert_eq!(again.events, base.events);
+        assert_eq!(again.recorded, BTreeSet::from([12]));
         assert_eq!(again.input(), base.input());
         assert!(Base::decode("event 1 zz {}").is_err());
     }

@@ -64,12 +64,8 @@ impl Number {
     /// What a base of this journal holds in the numbers of the cluster.
     pub(crate) fn apply_to(self, entries: &mut [Entry], signals: &mut [Signal]) {
         for entry in entries {
-            match entry {
-                Entry::Event(envelope) | Entry::Recorded(envelope) => {
-                    envelope.seq = self.seq(envelope.seq);
-                }
-                Entry::Rejected(_) | Entry::Receipt(_) => unreachable!("a base has events alone"),
-            }
+            let envelope = entry.event_mut().expect("a base has events alone");
+            envelope.seq = self.seq(envelope.seq);
         }
         self.apply_to_signals(signals);
     }

@@ -34,7 +34,9 @@ impl Door {
     pub(crate) fn admit(&mut self, entries: &[Entry], before: EventTime) {
         let mut entries: Vec<&Entry> = entries.iter().collect();
         entries.sort_by_key(|entry| match entry {
-            Entry::Event(envelope) | Entry::Recorded(envelope) => envelope.seq,
+            Entry::Event(envelope) | Entry::Recorded(envelope) | Entry::Kept(envelope) => {
+                envelope.seq
+            }
             Entry::Rejected(rejected) => rejected.seq,
             Entry::Receipt(receipt) => receipt.seq,
         });
@@ -42,7 +44,7 @@ impl Door {
             match entry {
                 Entry::Receipt(_) => {}
                 Entry::Rejected(rejected) => self.rejected.push(rejected.clone()),
-                Entry::Event(event) | Entry::Recorded(event) => {
+                Entry::Event(event) | Entry::Recorded(event) | Entry::Kept(event) => {
                     let (kind, reference) = kind(&event.event);
                     let oldest = before.saturating_sub(self.correction);
                     if !reference && event.at < oldest {

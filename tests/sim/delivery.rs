@@ -98,7 +98,9 @@ pub(crate) fn deliver(
     for (n, told) in told.iter_mut().enumerate() {
         let place = n as u64 + 1;
         match &mut told.entry {
-            Entry::Event(envelope) | Entry::Recorded(envelope) => envelope.seq = place,
+            Entry::Event(envelope) | Entry::Recorded(envelope) | Entry::Kept(envelope) => {
+                envelope.seq = place;
+            }
             Entry::Rejected(rejected) => rejected.seq = place,
             Entry::Receipt(_) => unreachable!("receipts are written when epochs are cut"),
         }
@@ -160,7 +162,9 @@ pub(crate) fn epochs(
 /// Writes an entry into the receipt of its partition.
 fn receive(told: &Told, receipt: btree_map::Entry<'_, u32, Receipt>) {
     let (seq, event) = match &told.entry {
-        Entry::Event(envelope) | Entry::Recorded(envelope) => (envelope.seq, true),
+        Entry::Event(envelope) | Entry::Recorded(envelope) | Entry::Kept(envelope) => {
+            (envelope.seq, true)
+        }
         Entry::Rejected(rejected) => (rejected.seq, false),
         Entry::Receipt(_) => unreachable!("a receipt is not received"),
     };
