@@ -396,10 +396,10 @@ impl Room {
     /// Errors: somebody left, or said something else, or nothing for long.
     fn exchange(&self, digest: &[u8; 32], lines: &mut Lines) -> io::Result<()> {
         let until = self.clock.instant() + AGREE;
-        self.tell_and_hear(digest, lines, until)?;
-        self.tell_and_hear(AGREED, lines, until)?;
-        // What was heard may be the last words of one who had to leave.
-        anyone_gone(lines).map_or(Ok(()), Err)
+        self.tell_and_hear(digest, lines, until, anyone_gone)?;
+        // Who had to give up before does not say this, and the end of its own connection tells. Who has said it may be gone
+        // already for a reason that everyone finds by itself, and is to find: journals that do not fit.
+        self.tell_and_hear(AGREED, lines, until, |_| None)
     }
 
     fn tell_and_hear<const N: usize>(
@@ -407,6 +407,7 @@ impl Room {
         said: &[u8; N],
         lines: &mut Lines,
         until: Instant,
+        in_vain: impl Fn(&Lines) -> Option<io::Error>,
     ) -> io::Result<()> {
         let seats = (0..self.own.processes).map(|process| (process, Line::Control as u8));
         let seats: Vec<_> = seats.filter(|seat| lines.contains_key(seat)).collect();
@@ -421,7 +422,7 @@ impl Room {
                 match link.read_some(&mut heard[read..], at_most) {
                     Ok(more) => read += more,
                     Err(error) if is_timeout(&error) => {
-                        anyone_gone(lines).map_or(Ok(()), Err)?;
+                        in_vain(lines).map_or(Ok(()), Err)?;
                     }
                     Err(error) => return Err(error),
                 }
